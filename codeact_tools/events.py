@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic_core import to_jsonable_python
 
 FindingKind = Literal["syntax", "import", "name", "type", "argument", "attribute", "key", "await", "constraint", "checker"]
 ErrorKind = Literal["check", "tool", "python", "limit", "sandbox"]
@@ -19,6 +20,15 @@ class Value(BaseModel):
     """Base of all events and of the values in them: frozen, and strict about unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Choice(Value):
+    """What ``model="auto"`` or ``sandbox="auto"`` chose, and why."""
+
+    name: str
+    reason: str
+    """One line for people: ``no key and no GPU here, so the embedded CPU model``."""
+    warnings: tuple[str, ...] = ()
 
 
 class Finding(Value):
@@ -49,6 +59,15 @@ class Artifact(Value):
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
 
+def _jsonable(value: object) -> object:
+    """``value`` as JSON-ready data; what has no JSON form appears as its ``repr``."""
+    return to_jsonable_python(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
+
+
+Plain = Annotated[Any, PlainSerializer(_jsonable, when_used="json")]
+"""Any Python value; in JSON, what has no form of its own appears as its ``repr``."""
+
+
 class CallRecord(Value):
     """One tool call of an action, as the host saw it."""
 
@@ -56,9 +75,9 @@ class CallRecord(Value):
     """Number of the call within its session, from 1."""
     tool: str
     """Qualified name: ``name``, or ``toolkit.name``."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Plain] = {}
     """The validated arguments by parameter name; the raw ones where validation failed."""
-    result: Any = None
+    result: Plain = None
     error: str | None = None
     """None where the call succeeded."""
     seconds: float = 0.0
@@ -132,6 +151,8 @@ class RunStarted(Value):
     """The back end and its mode, e.g. ``local (jail)``."""
     dialect: str
     tools: tuple[str, ...]
+    choices: tuple[Choice, ...] = ()
+    """What ``"auto"`` chose, and why."""
 
 
 class TurnStarted(Value):
@@ -215,7 +236,7 @@ class RunFinished(Value):
     """The last event of a run that ended with an answer."""
 
     type: Literal["run_finished"] = "run_finished"
-    answer: Any
+    answer: Plain
     usage: Usage
 
 

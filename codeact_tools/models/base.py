@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+import contextlib
+import dataclasses
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast
 
-from ..events import Usage
+from ..events import Choice, Usage
+
+__all__ = ["Choice", "Delta", "Message", "Model", "Role", "Sampling", "plain_text", "until_stop"]
+
+_CONTROL = re.compile(r"<(?=\|(?:im_start|im_end|endoftext|begin_of_text|end_of_text|start_header_id|eot_id)\|>)")
 
 Role = Literal["system", "user", "assistant"]
 
@@ -36,6 +43,8 @@ class Delta:
     """A piece of a reply; the last one carries usage and the reason why the reply ended."""
 
     text: str = ""
+    reasoning: str = ""
+    """What a reasoning model thinks before it replies; no part of the reply."""
     usage: Usage | None = None
     finish_reason: Literal["stop", "length"] | None = None
 
@@ -47,14 +56,20 @@ class Model(Protocol):
     `stream` returned is closed.
     """
 
-    name: str
-    """For people: ``Qwen2.5-Coder-1.5B-Instruct``."""
+    @property
+    def name(self) -> str:
+        """For people: ``Qwen2.5-Coder-1.5B-Instruct``."""
+        ...
 
-    dialect: str
-    """Name of the dialect that suits the model, a key of `codeact_tools.dialects.DIALECTS`."""
+    @property
+    def dialect(self) -> str:
+        """Name of the dialect that suits the model, a key of `codeact_tools.dialects.DIALECTS`."""
+        ...
 
-    context_window: int | None
-    """Tokens of prompt and reply together; None where it is not known."""
+    @property
+    def context_window(self) -> int | None:
+        """Tokens of prompt and reply together; None where it is not known."""
+        ...
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Delta]:
         """Yield the reply to ``messages`` as it is generated."""
@@ -65,10 +80,35 @@ class Model(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What ``model="auto"`` or ``sandbox="auto"`` chose, and why, in one line."""
+def plain_text(content: str) -> str:
+    """Return ``content`` with the control tokens of chat templates taken apart.
 
-    name: str
-    reason: str
-    warnings: tuple[str, ...] = field(default=())
+    For back ends that fill in the template themselves: what a tool returned must not open a turn in another role.
+    """
+    return _CONTROL.sub("< ", content)
+
+
+async def until_stop(deltas: AsyncIterator[Delta], stop: Sequence[str]) -> AsyncIterator[Delta]:
+    """Yield ``deltas`` up to the first of the strings in ``stop``, which is kept at the end of the text.
+
+    For servers that ignore stop strings, and for those that keep them. Behind the stop string only the delta that
+    carries the usage is awaited; if more text comes instead, the server ignores the stop, and ``deltas`` is closed.
+    """
+    tail, stopped = "", False
+    longest = max(map(len, stop), default=1)
+    async with contextlib.aclosing(cast("AsyncGenerator[Delta]", deltas)) as source:
+        async for delta in source:
+            if stopped:
+                if delta.text:
+                    yield Delta(finish_reason="stop")
+                    return
+                yield dataclasses.replace(delta, finish_reason="stop") if delta.finish_reason else delta
+                continue
+            text = tail + delta.text
+            end = min((at + len(mark) for mark in stop if (at := text.find(mark)) >= 0), default=-1)
+            if end < 0:
+                tail = text[len(text) - longest + 1 :] if longest > 1 else ""
+                yield delta
+                continue
+            stopped = True
+            yield dataclasses.replace(delta, text=text[len(tail) : end], finish_reason=delta.finish_reason and "stop")

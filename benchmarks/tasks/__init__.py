@@ -1,0 +1,1 @@
+"""Multi-step tasks over the first-party toolkits, each with a check of its answer."""

@@ -1,0 +1,188 @@
+"""`Checker`: the check of every action of a session, before anything of it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from ..registry import ToolRegistry
+from ..rendering import render_stubs
+from . import awaits, effects
+from .arguments import ArgumentCheck
+from .diagnostics import Translator
+from .history import UNKNOWN_MODULE, UNKNOWN_STUB, History
+from .names import Names
+from .policy import ImportPolicy
+from .render import ranked
+from .result import CheckResult
+from .server import ServerUnavailable, TypeServer
+from .source import Source, clipped, read
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from ..events import Finding
+    from .server import Diagnostic
+
+
+class Checker:
+    """Checks the actions of one session, each against all that ran before it.
+
+    ```python
+    checker = Checker(ToolRegistry([search_orders]))
+    result = await checker.check("search_orders('shoes', limit=500)")
+    result.ok             # False
+    print(result.render())
+    ```
+
+    No tool runs and no code of the action runs. The types are inferred by a warm `ty` process, which starts with the
+    first check; where it is not installed, dies, or takes longer than its budget, the other steps still do their work,
+    and the result says so in `CheckResult.degraded`.
+
+    Args:
+        registry: The tools that an action can use.
+        allow_imports: Modules that it may import besides ``tools`` and ``typing``, with their submodules; ``"*"`` for all.
+        budget_seconds: How long the type check of one action may take.
+        python_version: Of the interpreter that runs the action, e.g. ``"3.13"``; this one's by default.
+        ty: Path of the type checker's executable; that of the installed package by default.
+    """
+
+    def __init__(
+        self,
+        registry: ToolRegistry,
+        *,
+        allow_imports: Sequence[str] = (),
+        budget_seconds: float = 3.0,
+        python_version: str | None = None,
+        ty: str | None = None,
+    ) -> None:
+        self.registry = registry
+        self.budget_seconds = budget_seconds
+        self._names = Names.of(registry)
+        self._policy = ImportPolicy(self._names, allow_imports)
+        self._history = History(self._names)
+        self._server = TypeServer(
+            {**render_stubs(registry), f"{UNKNOWN_MODULE}.pyi": UNKNOWN_STUB},
+            python_version=python_version or f"{sys.version_info[0]}.{sys.version_info[1]}",
+            executable=ty,
+        )
+        self._lock = threading.Lock()
+
+    async def prepare(self) -> None:
+        """Start the type checker and let it read the tools, so that the first check is as fast as the others."""
+        await asyncio.to_thread(self._diagnose, "pass")
+
+    async def check(self, code: str) -> CheckResult:
+        """Check ``code`` as the session's next action."""
+        return await asyncio.to_thread(self.check_sync, code)
+
+    def check_sync(self, code: str) -> CheckResult:
+        """`check`, for callers without an event loop."""
+        started = time.perf_counter()
+        source = read(code)
+        if source.error is not None:
+            return CheckResult(code=code, findings=(source.error,), seconds=time.perf_counter() - started)
+        scope = self._history.scope.after(source.tree)
+        own: list[Finding] = [
+            *clipped(source),
+            *self._policy.findings(source),
+            *awaits.missing(source, scope),
+            *ArgumentCheck(source, scope).findings(),
+        ]
+        typed, degraded = self._types(source)
+        reached = effects.reachable(source.tree, scope, self._history.carried)
+        return CheckResult(
+            code=source.code,
+            findings=tuple(ranked(_merged(own, typed))),
+            effects=tuple(sorted(reached)),
+            seconds=time.perf_counter() - started,
+            degraded=degraded,
+        )
+
+    def commit(
+        self,
+        code: str,
+        *,
+        failed: bool = False,
+        failed_line: int | None = None,
+        variables: Collection[str] | None = None,
+    ) -> None:
+        """Take over an action that ran: it is part of the session from now on.
+
+        Args:
+            code: What ran: `CheckResult.code`.
+            failed: Whether it ended with an error. What it came to bind is then taken as bound to anything.
+            failed_line: The line of the action where it failed, in its outermost frame; what stands before has run.
+            variables: The names that exist in the interpreter now, where the sandbox tells.
+        """
+        stopped = failed_line if failed_line is not None else 0 if failed else None
+        self._history.add(code, stopped_at=stopped, variables=variables)
+
+    def forget(self) -> None:
+        """Start over: the session's interpreter is a new one, and nothing is bound in it."""
+        self._history.clear()
+
+    async def aclose(self) -> None:
+        """End the type checker's process."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """`aclose`, for callers without an event loop."""
+        with self._lock:
+            self._server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _types(self, source: Source) -> tuple[list[Finding], str | None]:
+        scope = self._history.scope.after(source.tree)
+        facts = self._history.facts.after(source.tree)
+        try:
+            diagnostics = self._diagnose(source.code)
+        except ServerUnavailable as reason:
+            return [], f"Actions are checked without types: {reason}."
+        if not diagnostics:
+            return [], None
+        return Translator(source, scope, facts, self._history.bound).findings(diagnostics), None
+
+    def _diagnose(self, code: str) -> list[Diagnostic]:
+        with self._lock:
+            return self._server.diagnose([*self._history.cells, code], seconds=self.budget_seconds)
+
+
+def check_code(
+    code: str,
+    tools: ToolRegistry | Iterable[object],
+    *,
+    allow_imports: Sequence[str] = (),
+    before: Sequence[str] = (),
+) -> CheckResult:
+    """Check one piece of code against ``tools``, as the next action after those of ``before``.
+
+    For many checks keep a `Checker`: it holds a warm process.
+    """
+    registry = tools if isinstance(tools, ToolRegistry) else ToolRegistry(tools)  # type: ignore[arg-type]
+    with Checker(registry, allow_imports=allow_imports) as checker:
+        for action in before:
+            checker.commit(action)
+        return checker.check_sync(code)
+
+
+def _merged(own: list[Finding], typed: list[Finding]) -> list[Finding]:
+    """Both, each place once: the type check's word on plain types, the host's on everything else."""
+    wrong_type = {(each.line, each.column) for each in typed if each.kind == "type" and "Literal[" not in each.message}
+    kept = [each for each in own if each.kind != "constraint" or (each.line, each.column) not in wrong_type]
+    places = {(each.line, each.column) for each in kept}
+    awaited = {each.line for each in kept if each.kind == "await"}
+    for each in typed:
+        if (each.line, each.column) in places or (each.kind == "await" and each.line in awaited):
+            continue
+        kept.append(each)
+        places.add((each.line, each.column))
+    return kept

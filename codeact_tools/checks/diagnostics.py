@@ -1,0 +1,442 @@
+"""What `ty` reports, as findings for a model: only what is surely wrong, in plain words, with the way out."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from ..events import Finding, FindingKind
+from .names import BUILTINS, nearest
+from .typetext import Compatibility, head, is_certain, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .names import Scope
+    from .server import Diagnostic
+    from .source import Source
+
+_CAUGHT_BY: Final[Mapping[FindingKind, frozenset[str]]] = {
+    "name": frozenset({"NameError"}),
+    "attribute": frozenset({"AttributeError"}),
+    "key": frozenset({"KeyError", "IndexError", "LookupError", "TypeError"}),
+    "type": frozenset({"TypeError", "ValueError", "AttributeError"}),
+    "argument": frozenset({"TypeError", "InvalidCall"}),
+    "import": frozenset({"ImportError", "ModuleNotFoundError"}),
+    "constraint": frozenset({"InvalidCall", "ValueError"}),
+}
+"""Handlers that show that the action counts on the error."""
+
+_CONTAINERS: Final = frozenset({"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter", "frozenset"})
+_TICKED: Final = re.compile(r"`((?:[^`])*)`")
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the session's own code defines, as far as it decides whether a diagnostic is certain."""
+
+    functions: set[str] = field(default_factory=set)
+    classes: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
+    """Attributes that some statement assigns."""
+    rebound: set[str] = field(default_factory=set)
+    """Names that a function rebinds with ``global`` or ``nonlocal``: their type at a line is not known."""
+    dynamic: bool = False
+    """Whether ``setattr`` or ``exec`` is used: then attributes and names may exist that nothing shows."""
+
+    def after(self, tree: ast.AST) -> Facts:
+        """The facts once ``tree`` has run."""
+        result = Facts(set(self.functions), set(self.classes), set(self.stored), set(self.rebound), self.dynamic)
+        for node in ast.walk(tree):
+            match node:
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    result.functions.add(name)
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
+                    result.functions.add(name)
+                case ast.ClassDef(name=name):
+                    result.classes.add(name)
+                case ast.Attribute(attr=name, ctx=ast.Store()):
+                    result.stored.add(name)
+                case ast.Global(names=names) | ast.Nonlocal(names=names):
+                    result.rebound.update(names)
+                case ast.Name(id="setattr" | "exec" | "eval" | "globals" | "vars" | "locals"):
+                    result.dynamic = True
+                case _:
+                    pass
+        return result
+
+
+class Translator:
+    """Turns the diagnostics of one action into findings."""
+
+    def __init__(self, source: Source, scope: Scope, facts: Facts, known: Iterable[str]) -> None:
+        self._source = source
+        self._scope = scope
+        self._facts = facts
+        self._known = frozenset(known)
+        self._compatible = Compatibility(scope.names.types)
+        self._nodes: dict[tuple[int, int, int | None], ast.expr] = {}
+        self._parents: dict[int, ast.AST] = {}
+        for node in ast.walk(source.tree):
+            for child in ast.iter_child_nodes(node):
+                self._parents[id(child)] = node
+            if isinstance(node, ast.expr):
+                self._nodes[source.span(node)] = node
+        self._rules: Mapping[str, Callable[[Diagnostic], Finding | None]] = {
+            "unresolved-reference": self._name,
+            "missing-attribute": self._attribute,
+            "unresolved-attribute": self._attribute,
+            "missing-module-member": self._member,
+            "invalid-argument-type": self._argument,
+            "unknown-argument": self._call,
+            "missing-argument": self._call,
+            "too-many-positional-arguments": self._call,
+            "parameter-already-assigned": self._call,
+            "positional-only-parameter-as-kwarg": self._call,
+            "invalid-typed-dict-key": self._key,
+            "missing-typed-dict-key": self._missing_key,
+            "not-subscriptable": self._use,
+            "not-iterable": self._use,
+            "not-callable": self._use,
+            "call-non-callable": self._use,
+            "unsupported-operator": self._operator,
+            "index-out-of-bounds": self._as_written("key"),
+            "invalid-await": self._await,
+            "unused-awaitable": self._unused,
+            "redundant-condition": self._unused,
+            "invalid-context-manager": self._as_written("type"),
+            "invalid-raise": self._as_written("type"),
+            "invalid-exception-caught": self._as_written("type"),
+            "zero-stepsize-in-slice": self._as_written("type"),
+        }
+
+    def findings(self, diagnostics: Iterable[Diagnostic]) -> list[Finding]:
+        """The certain ones among ``diagnostics``."""
+        found = []
+        for each in diagnostics:
+            read = self._rules.get(each.rule)
+            if read is None or self._touches_rebound(each):
+                continue
+            finding = read(each)
+            if finding is not None and not self._guarded(finding):
+                found.append(finding)
+        return found
+
+    # ---- one rule each -------------------------------------------------------------------------------------------
+
+    def _name(self, each: Diagnostic) -> Finding | None:
+        name = _first(each.message)
+        if name in self._known or name in self._scope.names.bound or self._facts.dynamic:
+            return None
+        if name in sys.stdlib_module_names:
+            return self._finding(each, "name", f"{name!r} is not defined: the module is not imported.", None)
+        meant = nearest(name, {*self._known, *self._scope.names.bound, *BUILTINS})
+        hint = f"Did you mean {meant!r}?" if meant else None
+        if spec := self._scope.names.specs.get(meant or ""):
+            hint = f"Did you mean `{spec.signature(constraints=False)}`?"
+        return self._finding(each, "name", f"{name!r} is not defined.", hint)
+
+    def _attribute(self, each: Diagnostic) -> Finding | None:
+        match = re.match(r"(Object of type|Class|Module|Function) `(.+)` has no (?:attribute|member) `(\w+)`", each.message)
+        if match is None:
+            return None
+        what, owner, attribute = match.groups()
+        if _is_coroutine(owner):
+            return self._coroutine(each)
+        if what == "Module":
+            return self._module_member(each, owner, attribute)
+        if not is_certain(owner) or (attribute in self._facts.stored and not self._is_tool_type(owner)):
+            return None
+        if self._facts.dynamic and not self._is_tool_type(owner):
+            return None
+        have = self._attributes(owner)
+        meant = nearest(attribute, have)
+        hint = f"Did you mean `.{meant}`?" if meant else None
+        if definition := self._scope.names.types.get(head(owner)):
+            fields = [each.name for each in definition.fields] or [name for name, _ in definition.members]
+            if fields:
+                hint = " ".join(filter(None, [hint, f"{head(owner)} has: {', '.join(fields[:16])}."]))
+        elif head(owner) in {"list", "tuple"} and hint is None:
+            hint = "It holds several: take one with [0], or loop over it."
+        return self._finding(self._at_attribute(each, attribute), "attribute", f"`{plain(owner)}` has no attribute {attribute!r}.", hint)
+
+    @staticmethod
+    def _at_attribute(each: Diagnostic, name: str) -> Diagnostic:
+        """The diagnostic of a whole expression, narrowed to the attribute's name at its end."""
+        start = each.end_column - len(name)
+        return replace(each, line=each.end_line, column=start) if start >= 0 else each
+
+    def _module_member(self, each: Diagnostic, module: str, name: str) -> Finding | None:
+        if module.partition(".")[0] == "tools":
+            exports = self._scope.names.exports(module.partition(".")[2] or None)
+            if name in self._scope.names.toolkits:
+                return None
+        else:
+            exports = dir(sys.modules[module]) if module in sys.modules else []
+        meant = nearest(name, exports)
+        return self._finding(each, "attribute", f"`{module}` has no {name!r}.", meant and f"Did you mean {meant!r}?")
+
+    def _member(self, each: Diagnostic) -> Finding | None:
+        match = re.match(r"Module `(.+)` has no member `(\w+)`", each.message)
+        if match is None or match[1].partition(".")[0] == "tools":
+            return None
+        found = self._module_member(each, match[1], match[2])
+        return found and found.model_copy(update={"kind": "import"})
+
+    def _argument(self, each: Diagnostic) -> Finding | None:
+        if match := re.match(
+            r"Method `__(?:get|set|del)item__` .* with key of type `(.+)` on object of type `(.+)`$", each.message
+        ):
+            return self._index(each, match[1], match[2])
+        match = re.match(r"Argument(?: to .*?`(.+?)`)? is incorrect: Expected `(.+)`, found `(.+)`$", each.message)
+        call = self._call_at(each)
+        if match is None or call is None:
+            return None
+        callee, expected, found = match.groups()
+        if _is_coroutine(found):
+            return self._coroutine(each)
+        spec, definition = self._scope.spec(call.func), self._scope.type(call.func)
+        if spec is None and definition is None and not self._is_strict(call, callee, expected, found):
+            return None
+        if self._compatible.possible(found, expected):
+            return None
+        name = spec.name if spec else _callee(call)
+        which = self._parameter(call, each)
+        message = f"`{name}` needs `{expected.rstrip('*')}`{which}, not `{plain(found)}`."
+        return self._finding(each, "type", message, self._signature(call))
+
+    def _is_strict(self, call: ast.Call, callee: str | None, expected: str, found: str) -> bool:
+        """Whether a function of the standard library surely refuses the argument."""
+        owner = (callee or "").partition(".")[0].partition("[")[0]
+        own = self._facts.functions | self._facts.classes
+        if not callee or owner in own or callee in own or _callee(call).rpartition(".")[2] in own:
+            return False
+        if owner in _CONTAINERS or head(expected) in {"Unknown", "Never"}:
+            return False
+        simple = all(re.fullmatch(r"[\w\[\], |.\"'*]+", text) for text in (expected, found))
+        return simple and is_certain(found) and head(found) != head(expected)
+
+    def _index(self, each: Diagnostic, key: str, owner: str) -> Finding | None:
+        if not (is_certain(key) and is_certain(owner)) or head(owner) not in {"list", "tuple", "str", "bytes", "range"}:
+            return None
+        written = key[8:-1] if key.startswith("Literal[") else f"`{plain(key)}`"
+        item = re.match(r"list\[(\w+)\]$", owner)
+        definition = self._scope.names.types.get(item[1]) if item else None
+        hint = "Index it with an integer."
+        if definition is not None:
+            access = f"['{written[1:-1]}']" if definition.kind == "typeddict" else f".{written[1:-1]}"
+            hint = f"Take an element first: `[0]{access}`, or loop over it."
+        elif head(owner) == "str":
+            hint = "It is text, not a dict: search in it, or split it."
+        return self._finding(each, "key", f"`{plain(owner)}` cannot be indexed with {written}.", hint)
+
+    def _call(self, each: Diagnostic) -> Finding | None:
+        call = self._call_at(each)
+        if call is None or self._scope.spec(call.func) is not None:
+            return None
+        name, ticked = _callee(call), _TICKED.findall(each.message)
+        match each.rule:
+            case "unknown-argument":
+                message = f"`{name}` has no parameter {ticked[0]!r}."
+            case "missing-argument":
+                missing = [text for text in ticked if re.fullmatch(r"\w+", text)]
+                message = f"`{name}` needs {', '.join(map(repr, missing[: len(missing) - (name in missing[-1:])]))}."
+            case "too-many-positional-arguments":
+                message = f"`{name}` takes fewer positional arguments ({each.message.rpartition(': ')[2]})."
+            case _:
+                message = f"`{name}` is called wrongly: {each.message[0].lower()}{each.message[1:]}."
+        return self._finding(each, "argument", message, self._signature(call))
+
+    def _key(self, each: Diagnostic) -> Finding | None:
+        match = re.match(r'Unknown key "(.*)" for TypedDict `(\w+)`', each.message)
+        if match is None:
+            return self._as_written("key")(each)
+        definition = self._scope.names.types.get(match[2])
+        if definition is None:
+            return None
+        fields = [field.name for field in definition.fields]
+        meant = nearest(match[1], fields)
+        hint = f"Did you mean {meant!r}? " if meant else ""
+        return self._finding(each, "key", f"`{match[2]}` has no key {match[1]!r}.", f"{hint}Keys: {', '.join(fields[:16])}.")
+
+    def _missing_key(self, each: Diagnostic) -> Finding | None:
+        call = self._call_at(each)
+        if call is None or self._scope.spec(call.func) is None:
+            return None
+        return self._finding(each, "argument", f"{each.message}.", self._signature(call))
+
+    def _use(self, each: Diagnostic) -> Finding | None:
+        owner = _first(each.message)
+        if _is_coroutine(owner):
+            return self._coroutine(each)
+        if not is_certain(owner):
+            return None
+        shown = f"`{plain(owner)}`"
+        match each.rule:
+            case "not-subscriptable":
+                definition = self._scope.names.types.get(head(owner))
+                fields = ", ".join(f".{field.name}" for field in definition.fields[:16]) if definition else ""
+                hint = f"Use its attributes: {fields}." if fields else None
+                return self._finding(each, "key", f"{shown} cannot be indexed with [ ].", hint)
+            case "not-iterable" if "async-iterable" in each.message:
+                return self._finding(each, "await", f"{shown} is not asynchronous.", "Use a plain `for`.")
+            case "not-iterable" if head(owner) in {"AsyncIterator", "AsyncGenerator", "AsyncIterable", "AsyncGeneratorType"}:
+                return self._finding(each, "await", f"{shown} is asynchronous.", "Use `async for`.")
+            case "not-iterable":
+                return self._finding(each, "type", f"{shown} cannot be looped over.", None)
+            case _:
+                return self._finding(each, "type", f"{shown} cannot be called.", None)
+
+    def _operator(self, each: Diagnostic) -> Finding | None:
+        operator, *operands = _TICKED.findall(each.message)
+        if any(map(_is_coroutine, operands)):
+            return self._coroutine(each)
+        if not all(map(is_certain, operands)) or not operands:
+            return None
+        shown = [f"`{plain(operand)}`" for operand in operands]
+        if len(shown) == 1 and "between two" in each.message:
+            shown *= 2
+        message = f"`{operator}` does not work for {' and '.join(shown)}."
+        hint = None
+        if {head(operand) for operand in operands} == {"Decimal", "float"}:
+            hint = "Use Decimal for both, or float(...) on the Decimal."
+        elif operator == "+" and "str" in {head(operand) for operand in operands}:
+            hint = "Use an f-string, or str(...) on the other value."
+        return self._finding(each, "type", message, hint)
+
+    def _await(self, each: Diagnostic) -> Finding | None:
+        owner = _first(each.message)
+        if not is_certain(owner):
+            return None
+        return self._finding(each, "await", f"`{plain(owner)}` cannot be awaited.", "Leave out `await` here.")
+
+    def _unused(self, each: Diagnostic) -> Finding | None:
+        return self._coroutine(each) if _is_coroutine(_first(each.message)) else None
+
+    def _coroutine(self, each: Diagnostic) -> Finding:
+        text = self._text(each)
+        hint = f"Write `await {text}`." if text else "Write `await` before the call."
+        return self._finding(each, "await", "This is a coroutine, not its result: `await` is missing.", hint)
+
+    def _as_written(self, kind: FindingKind) -> Callable[[Diagnostic], Finding | None]:
+        """The checker's own sentence, for rules whose wording is plain already."""
+
+        def read(each: Diagnostic) -> Finding | None:
+            if not all(map(is_certain, _TICKED.findall(each.message))):
+                return None
+            return self._finding(each, kind, each.message.rstrip(".") + ".", None)
+
+        return read
+
+    # ---- help ----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _finding(each: Diagnostic, kind: FindingKind, message: str, hint: str | None) -> Finding:
+        end = each.end_column + 1 if each.end_line == each.line else None
+        return Finding(
+            kind=kind, message=message, hint=hint, line=each.line + 1, column=each.column + 1, end_column=end
+        )
+
+    def _text(self, each: Diagnostic) -> str:
+        node = self._nodes.get((each.line + 1, each.column + 1, each.end_column + 1))
+        if isinstance(node, ast.Attribute):
+            node = node.value
+        text = ast.unparse(node) if isinstance(node, ast.Call | ast.Name) else ""
+        return text if len(text) < 60 else ""
+
+    def _call_at(self, each: Diagnostic) -> ast.Call | None:
+        """The innermost call around the diagnostic."""
+        best = None
+        line, column = each.line + 1, each.column + 1
+        for node in self._nodes.values():
+            if isinstance(node, ast.Call) and _contains(self._source, node, line, column):
+                arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+                inside = any(_contains(self._source, argument, line, column) for argument in arguments)
+                starts = self._source.span(node)[:2] == (line, column)
+                if (inside or starts or node.keywords or node.args) and (best is None or _within(node, best)):
+                    best = node
+        return best
+
+    def _parameter(self, call: ast.Call, each: Diagnostic) -> str:
+        """The name of the parameter that the argument at the diagnostic is passed to."""
+        line, column = each.line + 1, each.column + 1
+        for keyword in call.keywords:
+            if keyword.arg and self._source.span(keyword)[:2] == (line, column):
+                return f" for {keyword.arg!r}"
+            if keyword.arg and self._source.span(keyword.value)[:2] == (line, column):
+                return f" for {keyword.arg!r}"
+        spec = self._scope.spec(call.func)
+        if spec is not None:
+            for argument, parameter in zip(call.args, spec.parameters, strict=False):
+                if self._source.span(argument)[:2] == (line, column):
+                    return f" for {parameter.name!r}"
+        return ""
+
+    def _signature(self, call: ast.Call) -> str | None:
+        if spec := self._scope.spec(call.func):
+            return spec.signature(constraints=False)
+        if definition := self._scope.type(call.func):
+            fields = ", ".join(f"{field.name}: {field.type.render()}" for field in definition.fields if field.init)
+            return f"{definition.name}({fields})" if fields else None
+        return None
+
+    def _attributes(self, owner: str) -> list[str]:
+        if definition := self._scope.names.types.get(head(owner)):
+            return [field.name for field in definition.fields] + [name for name, _ in definition.members]
+        return [name for name in dir(getattr(builtins, head(owner), object)) if not name.startswith("_")]
+
+    def _is_tool_type(self, owner: str) -> bool:
+        return head(owner) in self._scope.names.types
+
+    def _touches_rebound(self, each: Diagnostic) -> bool:
+        if not self._facts.rebound:
+            return False
+        node = self._nodes.get((each.line + 1, each.column + 1, each.end_column + 1))
+        return node is not None and any(
+            isinstance(name, ast.Name) and name.id in self._facts.rebound for name in ast.walk(node)
+        )
+
+    def _guarded(self, finding: Finding) -> bool:
+        """Whether the finding is in a ``try`` whose handler expects this very error."""
+        expected = _CAUGHT_BY.get(finding.kind, frozenset())
+        for node in ast.walk(self._source.tree):
+            if isinstance(node, ast.Try) and node.body[0].lineno <= finding.line <= (node.body[-1].end_lineno or 0):
+                caught = {
+                    name.id
+                    for handler in node.handlers
+                    for name in ast.walk(handler.type or ast.Pass())
+                    if isinstance(name, ast.Name)
+                }
+                if caught & expected:
+                    return True
+        return False
+
+
+def _first(message: str) -> str:
+    ticked = _TICKED.search(message)
+    return ticked[1] if ticked else ""
+
+
+def _is_coroutine(text: str) -> bool:
+    return text.startswith(("CoroutineType[", "Coroutine["))
+
+
+def _callee(call: ast.Call) -> str:
+    text = ast.unparse(call.func)
+    return text if len(text) <= 40 else text.rpartition(".")[2][-40:]
+
+
+def _contains(source: Source, node: ast.expr, line: int, column: int) -> bool:
+    start = source.span(node)
+    if (line, column) < (start.line, start.column):
+        return False
+    end_line = node.end_lineno or node.lineno
+    return line < end_line or (line == end_line and (start.end_column is None or column < start.end_column))
+
+
+def _within(inner: ast.expr, outer: ast.expr) -> bool:
+    return any(node is inner for node in ast.walk(outer))

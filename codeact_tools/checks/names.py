@@ -1,0 +1,164 @@
+"""What the names of an action stand for: tools, toolkits and types, through imports and aliases."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..registry import ToolRegistry
+    from ..signatures import TypeDef
+    from ..tools import ToolSpec
+
+BUILTINS: Final = frozenset(dir(builtins))
+
+TOOL_ERRORS: Final = frozenset(
+    {"ToolError", "ToolFailed", "InvalidCall", "ToolTimeout", "ToolDenied", "InvalidResult"}
+)
+"""Exceptions that the guest always has."""
+
+_SPOKEN: Final = {"true": "True", "false": "False", "null": "None", "none": "None", "nil": "None", "undefined": "None"}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that a registry puts into the guest."""
+
+    specs: Mapping[str, ToolSpec]
+    """By path below ``tools``: ``search``, and for those of a toolkit also ``shop.search``."""
+    types: Mapping[str, TypeDef]
+    toolkits: frozenset[str]
+
+    @classmethod
+    def of(cls, registry: ToolRegistry) -> Names:
+        """Collect them; a short name that two toolkits share stands for neither."""
+        specs: dict[str, ToolSpec] = {}
+        shared: set[str] = set()
+        for spec in registry.specs:
+            if spec.name in specs:
+                shared.add(spec.name)
+            specs[spec.name] = spec
+            specs[spec.qualified] = spec
+        for name in shared:
+            del specs[name]
+        return cls(specs, dict(registry.catalog.types), frozenset(spec.toolkit for spec in registry.specs if spec.toolkit))
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """What ``tools`` gives to every action without an import."""
+        return frozenset(name for name in self.specs if "." not in name) | frozenset(self.types) | TOOL_ERRORS
+
+    def exports(self, toolkit: str | None = None) -> list[str]:
+        """What can be imported from ``tools``, or from ``tools.<toolkit>``."""
+        if toolkit is None:
+            return sorted({*self.bound, *self.toolkits})
+        own = [path.partition(".")[2] for path in self.specs if path.startswith(f"{toolkit}.")]
+        return sorted({*own, *self.types})
+
+
+@dataclass(slots=True)
+class Scope:
+    """What names stand for at one point of a session: a path below ``tools``, or something of the action's own."""
+
+    names: Names
+    paths: dict[str, str] = field(default_factory=dict)
+    """Names bound to tools, types, toolkits (``shop``) and the module ``tools`` itself (the empty path)."""
+    own: set[str] = field(default_factory=set)
+    """Names that actions bind to values of their own; they may hide a tool of the same name."""
+
+    @classmethod
+    def fresh(cls, names: Names) -> Scope:
+        """The scope of a session's first action."""
+        return cls(names, {"tools": "", **{name: name for name in names.bound}})
+
+    def after(self, tree: ast.AST) -> Scope:
+        """The scope once ``tree`` has run; as functions run later, order within the tree is not told apart."""
+        paths, own = dict(self.paths), self.own | set(bindings(tree))
+        for name, path in _imports(tree):
+            paths[name] = path
+            if name not in set(bindings(tree, imports=False)):
+                own.discard(name)
+        return Scope(self.names, paths, own)
+
+    def path(self, node: ast.expr, *, hidden: bool = False) -> str | None:
+        """The path below ``tools`` that ``node`` stands for.
+
+        Args:
+            node: A name, or attributes of a name.
+            hidden: Whether names that the action also binds itself count as well.
+        """
+        if isinstance(node, ast.Name):
+            return self.paths.get(node.id) if hidden or node.id not in self.own else None
+        if isinstance(node, ast.Attribute):
+            base = self.path(node.value, hidden=hidden)
+            if base == "" or base in self.names.toolkits:
+                path = f"{base}.{node.attr}" if base else node.attr
+                return path if self._known(path) else None
+        return None
+
+    def _known(self, path: str) -> bool:
+        toolkit, dot, name = path.partition(".")
+        return path in self.names.specs or path in self.names.toolkits or (name if dot else toolkit) in self.names.types
+
+    def spec(self, node: ast.expr, *, hidden: bool = False) -> ToolSpec | None:
+        """The tool that ``node`` stands for."""
+        path = self.path(node, hidden=hidden)
+        return None if path is None else self.names.specs.get(path)
+
+    def type(self, node: ast.expr) -> TypeDef | None:
+        """The type of the catalog that ``node`` stands for."""
+        path = self.path(node)
+        return None if path is None else self.names.types.get(path.rpartition(".")[2])
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Pairs of a name and the path below ``tools`` that an import binds it to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top, _, rest = alias.name.partition(".")
+                if top == "tools":
+                    yield (alias.asname, rest) if alias.asname else ("tools", "")
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            top, _, rest = node.module.partition(".")
+            if top == "tools":
+                for alias in node.names:
+                    if alias.name != "*":
+                        yield alias.asname or alias.name, f"{rest}.{alias.name}" if rest else alias.name
+
+
+def bindings(tree: ast.AST, *, imports: bool = True) -> Iterator[str]:
+    """Every name that ``tree`` binds in any of its scopes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.arg(arg=name):
+                yield name
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+            case ast.MatchMapping(rest=str(name)):
+                yield name
+            case ast.alias(name=name, asname=asname) if imports:
+                yield asname or name.partition(".")[0]
+            case _:
+                pass
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that ``name`` most likely means."""
+    known = set(candidates)
+    if name in _SPOKEN:
+        return _SPOKEN[name]
+    folded = {each.lower().replace("_", ""): each for each in known}
+    if same := folded.get(name.lower().replace("_", "")):
+        return same
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return close[0] if close else None

@@ -1,0 +1,185 @@
+"""What works on this machine: each thing is looked at or tried, and what does not work says why and what would help.
+
+Keys are reported as set or not set; their values are neither shown nor sent, and no endpoint is asked anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from rich.console import Console
+from rich.text import Text
+
+from ..checks.server import find_ty
+from ..errors import CodeActError, SandboxUnavailable
+from ..models import has_gpu, resolve_model
+from ..models.embedded import available_cpus
+from ..models.endpoint import endpoint_from_environment
+from ..models.weights import DEFAULT_WEIGHTS, locate
+from ..sandbox import resolve_sandbox
+from ..sandbox.local import LocalSandbox
+from ..toolkits import list_toolkits
+from .exits import Exit, exit_code
+from .render import printable
+
+KEYS = ("CODEACT_TOOLS_API_KEY", "OPENAI_API_KEY", "E2B_API_KEY")
+
+INSTALL = "pip install 'codeact-tools[{extra}]'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    area: str
+    """``system``, ``sandbox``, ``model``, ``checker``, ``key`` or ``toolkit``."""
+    name: str
+    works: bool | None
+    """None where it is only a fact, neither good nor bad."""
+    detail: str
+    advice: str = ""
+    """What would make it work, or work better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that was found."""
+
+    checks: tuple[Check, ...]
+    verdict: Exit
+    """The exit code: 0 where a task can be solved, 3 without a model, 4 without a sandbox."""
+
+    def as_json(self) -> str:
+        """Return the report as JSON, for programs."""
+        return json.dumps({"checks": [asdict(check) for check in self.checks], "verdict": int(self.verdict)}, indent=2)
+
+    def write(self, console: Console) -> None:
+        """Write the report for people."""
+        area = ""
+        for check in self.checks:
+            if check.area != area:
+                area = check.area
+                console.print(Text(f"{area}", "bold"), soft_wrap=True)
+            mark, style = {True: ("✓", "green"), False: ("✗", "red"), None: ("·", "dim")}[check.works]
+            line = Text.assemble(f"  {check.name:<14} ", (mark, style), f" {printable(check.detail)}")
+            console.print(line, soft_wrap=True, highlight=False)
+            for advice in check.advice.splitlines():
+                console.print(Text(f"{'':<17}  → {printable(advice)}", "yellow"), soft_wrap=True, highlight=False)
+
+
+def examine() -> Report:
+    """Look at everything; takes about a second."""
+    sandboxes, models = list(_sandboxes()), list(_models())
+    checks = (*_system(), *sandboxes, *models, _checker(), *_keys(), *_toolkits())
+    model, sandbox = models[-1], sandboxes[-1]
+    verdict = Exit.MODEL if not model.works else Exit.ANSWER if sandbox.works else Exit.SANDBOX
+    return Report(checks=checks, verdict=verdict)
+
+
+def _system() -> Iterator[Check]:
+    yield Check(area="system", name="codeact-tools", works=None, detail=_version_of("codeact-tools") or "not installed")
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield Check(area="system", name="python", works=None, detail=python)
+    machine = f"{platform.platform()}, {available_cpus()} CPUs to use"
+    yield Check(area="system", name="machine", works=None, detail=machine)
+
+
+def _sandboxes() -> Iterator[Check]:
+    modes = LocalSandbox.probe()
+    for report in modes:
+        yield Check(area="sandbox", name=report.mode, works=report.works, detail=report.reason, advice=report.advice)
+    key, package = bool(os.environ.get("E2B_API_KEY")), _version_of("e2b-code-interpreter")
+    missing = [] if key else ["E2B_API_KEY is not set"]
+    missing += [] if package else [f"its package is not installed ({INSTALL.format(extra='e2b')})"]
+    ready = None if missing else True
+    yield Check(area="sandbox", name="e2b", works=ready, detail="; ".join(missing) or f"package {package}, key set")
+    try:
+        _, choice = resolve_sandbox("auto")
+        if choice.name == "local" and not any(report.works for report in modes):
+            raise SandboxUnavailable("no mode of the local sandbox works here, and E2B is not set up")
+        yield Check(area="sandbox", name="auto", works=True, detail=f"{choice.name}: {choice.reason}")
+    except CodeActError as error:
+        yield Check(area="sandbox", name="auto", works=False, detail=str(error))
+
+
+def _models() -> Iterator[Check]:
+    endpoint = endpoint_from_environment()
+    named = f"{endpoint[0]}, model {endpoint[1] or 'not named'}" if endpoint else "the environment names none"
+    package = _version_of("openai")
+    advice = INSTALL.format(extra="endpoint") if endpoint and not package else ""
+    works = bool(package) if endpoint else None
+    yield Check(area="model", name="endpoint", works=works, detail=named, advice=advice)
+    missing = [name for name in ("torch", "transformers", "bitsandbytes", "accelerate") if not _version_of(name)]
+    detail = "a GPU" if has_gpu() else "no GPU"
+    detail += f"; not installed: {', '.join(missing)}" if missing else "; all packages are installed"
+    advice = INSTALL.format(extra="transformers") if has_gpu() and missing else ""
+    yield Check(
+        area="model", name="transformers", works=(not missing) if has_gpu() else None, detail=detail, advice=advice
+    )
+    yield _embedded()
+    try:
+        model, choice = resolve_model("auto")
+        yield Check(
+            area="model",
+            name="auto",
+            works=True,
+            detail=f"{model.name}: {choice.reason}",
+            advice="\n".join(choice.warnings),
+        )
+    except CodeActError as error:
+        yield Check(area="model", name="auto", works=False, detail=str(error))
+
+
+def _embedded() -> Check:
+    engine = _version_of("xllamacpp")
+    if engine is None:
+        advice = INSTALL.format(extra="embedded")
+        return Check(area="model", name="embedded", works=False, detail="xllamacpp is not installed", advice=advice)
+    try:
+        path = locate()
+    except CodeActError as error:
+        return Check(area="model", name="embedded", works=False, detail=str(error))
+    if path is None:
+        detail = f"xllamacpp {engine}; {DEFAULT_WEIGHTS.name} is not downloaded yet"
+        return Check(area="model", name="embedded", works=True, detail=detail, advice="codeact-tools model fetch")
+    return Check(area="model", name="embedded", works=True, detail=f"xllamacpp {engine}; {path}")
+
+
+def _checker() -> Check:
+    path = find_ty()
+    detail = (
+        f"ty {_version_of('ty') or ''}, {path}"
+        if path
+        else "ty is not installed: actions run with their types unchecked"
+    )
+    advice = "" if path else INSTALL.format(extra="check")
+    return Check(area="checker", name="ty", works=path is not None, detail=detail, advice=advice)
+
+
+def _keys() -> Iterator[Check]:
+    for key in KEYS:
+        yield Check(area="key", name=key, works=None, detail="set" if os.environ.get(key) else "not set")
+
+
+def _toolkits() -> Iterator[Check]:
+    found = list_toolkits(load=True)
+    for toolkit in found:
+        detail = f"{toolkit.distribution} {toolkit.version}" + ("" if toolkit.enabled else ", not enabled")
+        detail += f": {toolkit.error}" if toolkit.error else ""
+        works = None if not toolkit.enabled else toolkit.error is None
+        yield Check(area="toolkit", name=toolkit.name, works=works, detail=detail)
+    if not found:
+        advice = "pip install codeact-tools-calendar"
+        yield Check(area="toolkit", name="none", works=None, detail="no toolkit is installed", advice=advice)
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,259 @@
+"""A run on a terminal: a fold over its events that writes what happens, as it happens."""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ..dialects import DIALECTS
+from ..events import (
+    ActionChecked,
+    ActionFinished,
+    ActionStarted,
+    CallRecord,
+    Event,
+    ExecutionError,
+    OutputReceived,
+    ReplyFinished,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCalled,
+    ToolReturned,
+    TurnStarted,
+    Usage,
+    WarningRaised,
+)
+from .streaming import Piece, ReplySplitter
+
+MOST_SHOWN = 100
+"""Characters of one argument or one result."""
+
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+_VISIBLE |= dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
+
+
+def printable(text: str) -> str:
+    r"""Make control characters visible, so that what a model or a tool wrote cannot steer the terminal.
+
+    >>> printable("\x1b[2Jgone")
+    '␛[2Jgone'
+    """
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
+
+
+def shortened(value: Any) -> str:
+    """Show a value that went over the bridge on one line.
+
+    >>> shortened("abc" * 100)
+    "'abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc…abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc'"
+    """
+    text = printable(repr(value)).replace("\n", "␊")
+    half = MOST_SHOWN // 2 - 1
+    return text if len(text) <= MOST_SHOWN else f"{text[:half]}…{text[-half:]}"
+
+
+class TerminalRenderer:
+    """Writes a run's events to a console; the answer itself is not written here, because it goes to stdout.
+
+    It holds only what the layout needs: where the cursor is, and what of the reply has been shown.
+
+    >>> import io
+    >>> screen = io.StringIO()
+    >>> renderer = TerminalRenderer(Console(file=screen, width=80))
+    >>> renderer.show(WarningRaised(message="The GPU is busy."))
+    >>> screen.getvalue()
+    'warning: The GPU is busy.\\n'
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._column_is_0 = True
+        self._splitter = ReplySplitter()
+        self._gap = ""
+        self._streamed = False
+        self._code = ""
+        self._open_call: int | None = None
+        self._printed: str = ""
+        self._started: RunStarted | None = None
+
+    @singledispatchmethod
+    def show(self, event: Event) -> None:
+        """Write one event."""
+
+    @show.register
+    def _(self, event: RunStarted) -> None:
+        self._started = event
+        reasons = [choice.reason for choice in event.choices] + ["", ""]
+        self._heading("model", event.model, reasons[0])
+        self._heading("sandbox", event.sandbox, reasons[1])
+        self._heading("tools", ", ".join(event.tools) or "none")
+        for choice in event.choices:
+            for warning in choice.warnings:
+                self.show(WarningRaised(message=warning))
+
+    @show.register
+    def _(self, event: TurnStarted) -> None:
+        dialect = DIALECTS.get(self._started.dialect) if self._started else None
+        self._splitter = ReplySplitter({dialect.action.open: dialect.action.close} if dialect else None)
+        self._gap, self._code, self._streamed = "", "", False
+        self._line(Text(f"\nturn {event.turn}", "bold dim"))
+
+    @show.register
+    def _(self, event: TextDelta) -> None:
+        self._streamed = True
+        for piece in self._splitter.feed(event.text):
+            self._piece(piece)
+
+    @show.register
+    def _(self, event: ReplyFinished) -> None:
+        for piece in [*([] if self._streamed else self._splitter.feed(event.text)), *self._splitter.finish()]:
+            self._piece(piece)
+        self._fresh_line()
+
+    @show.register
+    def _(self, event: ActionStarted) -> None:
+        self._printed = ""
+        if not self._code:
+            for line in event.code.splitlines():
+                self._piece(Piece("code", line))
+
+    @show.register
+    def _(self, event: ActionChecked) -> None:
+        for finding in event.findings:
+            style = "red" if finding.severity == "error" else "yellow"
+            hint = f" ({finding.hint})" if finding.hint else ""
+            self._marked("✗", f"check, line {finding.line}: {finding.message}{hint}", style)
+
+    @show.register
+    def _(self, event: OutputReceived) -> None:
+        self._printed += event.text
+        self._leave_call()
+        for line in printable(event.text).splitlines(keepends=True):
+            self._text(Text("  ┊ ", "dim") if self._column_is_0 else Text(""))
+            self._text(Text(line, "yellow" if event.stream == "stderr" else ""))
+
+    @show.register
+    def _(self, event: ToolCalled) -> None:
+        self._leave_call()
+        self._fresh_line()
+        self._text(Text.assemble(("  → ", "green"), (event.call.tool, "green"), f"({_arguments(event.call)})"))
+        self._open_call = event.call.id
+
+    @show.register
+    def _(self, event: ToolReturned) -> None:
+        call = event.call
+        if self._open_call != call.id:
+            self._fresh_line()
+            self._text(Text.assemble(("  ← ", "green"), (call.tool, "green")))
+        if call.error is None:
+            self._text(Text(f" = {shortened(call.result)}"))
+        else:
+            self._text(Text(f" ✗ {printable(call.error)}", "red"))
+        self._text(Text(f"  {_duration(call.seconds)}\n", "dim"))
+        self._open_call = None
+
+    @show.register
+    def _(self, event: ActionFinished) -> None:
+        seen = event.observation
+        self._fresh_line()
+        if seen.stdout and not self._printed:
+            self.show(OutputReceived(text=seen.stdout))
+        if seen.result is not None:
+            self._marked("=", seen.result, "cyan")
+        if seen.error is not None and seen.error.kind != "check":
+            self._marked("✗", _described(seen.error), "red")
+        elif seen.error is not None and not seen.findings:
+            self._marked("✗", seen.error.message, "red")
+        for artifact in seen.artifacts:
+            self._marked("+", f"{artifact.name} ({artifact.media_type}, {len(artifact.data):,} bytes)", "cyan")
+
+    @show.register
+    def _(self, event: WarningRaised) -> None:
+        self._line(Text(f"warning: {printable(event.message)}", "yellow"))
+
+    @show.register
+    def _(self, event: RunFinished) -> None:
+        self._summary(event.usage)
+
+    @show.register
+    def _(self, event: RunFailed) -> None:
+        self._summary(event.usage)
+
+    def _summary(self, usage: Usage) -> None:
+        """Write what the run used, on one line."""
+        used = [self._started.model, self._started.sandbox] if self._started else []
+        used.append(f"{usage.turns} {'turn' if usage.turns == 1 else 'turns'}")
+        cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
+        used.append(f"{usage.prompt_tokens:,} tokens read{cached}, {usage.completion_tokens:,} written")
+        used.append(f"{usage.seconds:.1f} s")
+        self._line(Text(printable(" · ".join(used)), "dim"))
+
+    def _heading(self, name: str, value: str, reason: str = "") -> None:
+        why = f"  ({reason})" if reason else ""
+        self._line(Text.assemble((f"{name:<8} ", "dim"), printable(value), (printable(why), "dim")))
+
+    def _piece(self, piece: Piece) -> None:
+        """Write a part of the reply; blank lines around actions are left out."""
+        if piece.kind == "code":
+            self._gap = ""
+            self._code += piece.text + "\n"
+            self._line(Text.assemble(("  │ ", "blue"), self._highlighted(piece.text)))
+            return
+        text = printable(piece.text)
+        text = self._gap + text if not self._column_is_0 else text.lstrip("\n")
+        stripped = text.rstrip()
+        self._gap = text[len(stripped) :]
+        if stripped:
+            self._text(Text(stripped))
+
+    def _highlighted(self, line: str) -> Text:
+        """Return the last line of the action in colours that know the lines before it: strings may span lines."""
+        if self._console.color_system is None:
+            return Text(printable(line))
+        code = printable(self._code)
+        return Syntax("", "python", theme="ansi_dark").highlight(code).split("\n")[code.count("\n") - 1]
+
+    def _marked(self, mark: str, message: str, style: str) -> None:
+        """Write a message with a mark before its first line."""
+        first, *more = printable(message).rstrip().splitlines() or [""]
+        self._line(Text(f"  {mark} {first}", style))
+        for line in more:
+            self._line(Text(f"    {line}", style))
+
+    def _line(self, text: Text) -> None:
+        self._fresh_line()
+        self._text(text + "\n")
+
+    def _leave_call(self) -> None:
+        """End the line of a call that has not returned yet: something else is to be written."""
+        if self._open_call is not None:
+            self._open_call = None
+            self._fresh_line()
+
+    def _fresh_line(self) -> None:
+        if not self._column_is_0:
+            self._text(Text("\n"))
+
+    def _text(self, text: Text) -> None:
+        if text.plain:
+            self._console.print(text, end="", soft_wrap=True, highlight=False)
+            self._column_is_0 = text.plain.endswith("\n")
+
+
+def _described(error: ExecutionError) -> str:
+    named = not error.name or error.message.startswith(error.name)
+    return error.message if named else f"{error.name}: {error.message}"
+
+
+def _arguments(call: CallRecord) -> str:
+    return ", ".join(f"{name}={shortened(value)}" for name, value in call.arguments.items())
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

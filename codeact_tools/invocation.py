@@ -1,0 +1,197 @@
+"""Running a tool: dependencies, threads, timeouts, retries, and which of its exceptions the action sees."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import re
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from .context import Depends, ToolContext
+from .errors import CodeActError, ToolFailed, ToolTimeout
+from .specs import BoundCall, ToolSpec
+
+_EXHAUSTED: Final = object()
+
+
+async def invoke(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
+    """Run a tool with validated arguments.
+
+    A synchronous tool runs in a thread of its own with the caller's context variables; an asynchronous one on the
+    running loop. Of streamed kinds the result is an async iterator; closing it closes the tool's generator.
+
+    Raises:
+        ToolTimeout: It took longer than its timeout. A thread cannot be stopped: its late result is dropped.
+        ToolFailed: It raised an exception that it does not declare, which is the ``__cause__``.
+        Exception: It raised one that it declares.
+    """
+    if spec.streams:
+        return _stream(spec, bound, context)
+    for remaining in range(spec.retries, -1, -1):
+        try:
+            async with _guarded(spec):
+                return await _run_once(spec, bound, context)
+        except (ToolFailed, ToolTimeout):
+            if not remaining:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _run_once(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
+    async with AsyncExitStack() as stack, asyncio.timeout(spec.timeout):
+        args, kwargs = await _with_injected(spec, bound, context, stack)
+        if spec.kind == "coroutine":
+            return await spec.function(*args, **kwargs)
+        value = await in_thread(spec.function, *args, **kwargs)
+        return await value if inspect.isawaitable(value) else value
+
+
+async def _stream(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> AsyncIterator[Any]:
+    async with AsyncExitStack() as stack, _guarded(spec):
+        args, kwargs = await _with_injected(spec, bound, context, stack)
+        source = await _iterator(spec, args, kwargs)
+        stack.push_async_callback(source.close)
+        while True:
+            async with asyncio.timeout(spec.timeout):
+                item = await source.next()
+            if item is _EXHAUSTED:
+                return
+            yield item
+
+
+class _Source(NamedTuple):
+    """Where the items of a stream come from."""
+
+    next: Callable[[], Any]
+    close: Callable[[], Any]
+
+
+async def _iterator(spec: ToolSpec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Source:
+    if spec.kind == "generator":
+        items = iter(await in_thread(spec.function, *args, **kwargs))
+
+        async def close() -> None:
+            if hasattr(items, "close"):
+                await in_thread(items.close)
+
+        return _Source(lambda: in_thread(next, items, _EXHAUSTED), close)
+    made = spec.function(*args, **kwargs)
+    stream = aiter(await made if inspect.isawaitable(made) else made)
+
+    async def aclose() -> None:
+        if hasattr(stream, "aclose"):
+            await stream.aclose()
+
+    return _Source(lambda: anext(stream, _EXHAUSTED), aclose)
+
+
+@asynccontextmanager
+async def _guarded(spec: ToolSpec) -> AsyncIterator[None]:
+    """Turn what the tool raises into what the action may see."""
+    declared = tuple(each.exception for each in spec.raises if each.exception is not None)
+    try:
+        yield
+    except CodeActError:
+        raise
+    except declared:
+        raise
+    except TimeoutError as error:
+        if spec.timeout is not None and isinstance(error.__cause__, asyncio.CancelledError):
+            raise ToolTimeout(f"{spec.qualified} took longer than {spec.timeout:g} s and was given up.") from error
+        raise _failed(spec, error) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(spec, error) from error
+
+
+def _failed(spec: ToolSpec, error: BaseException) -> ToolFailed:
+    text = without_host_paths(str(error))
+    return ToolFailed(f"{spec.qualified} failed: {type(error).__name__}{': ' if text else ''}{text}")
+
+
+def without_host_paths(text: str) -> str:
+    """Shorten absolute paths of this machine to their last part; what only looks like a path stays.
+
+    >>> without_host_paths("cannot read /usr/lib/os-release from /v1/orders")
+    'cannot read os-release from /v1/orders'
+    """
+    return _PATH.sub(lambda match: match[2] if Path(match[1]).exists() else match[0], text)
+
+
+_PATH: Final = re.compile(r"(?<![\w.:/])(/[\w.+-]+|[A-Za-z]:\\[\w.+-]+)(?:[/\\][\w.+@-]+)*[/\\]([\w.+@-]+)")
+
+
+async def _with_injected(
+    spec: ToolSpec, bound: BoundCall, context: ToolContext, stack: AsyncExitStack
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The function's own arguments: the model's, and between them those that the host fills."""
+    if not spec.injections:
+        return bound.args, bound.kwargs
+    injected: dict[str, Any] = {}
+    for parameter, source in spec.injections:
+        injected[parameter] = context if source is None else await _resolve(source, context, stack)
+    args: list[Any] = []
+    given = list(bound.args)
+    kwargs = dict(bound.kwargs)
+    by_position = True
+    for name, parameter in spec.call_signature.parameters.items():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            if name in injected and by_position:
+                args.append(injected.pop(name))
+            elif name not in injected and given:
+                args.append(given.pop(0))
+            else:
+                by_position = False
+    return (*args, *given), kwargs | injected
+
+
+async def _resolve(dependency: Depends, context: ToolContext, stack: AsyncExitStack) -> Any:
+    factory = dependency.factory
+    arguments = (context,) if inspect.signature(factory).parameters else ()
+    if inspect.isasyncgenfunction(factory):
+        return await stack.enter_async_context(asynccontextmanager(factory)(*arguments))
+    if inspect.isgeneratorfunction(factory):
+        manager = contextmanager(factory)(*arguments)
+        value = await in_thread(manager.__enter__)
+
+        async def leave(*details: Any) -> Any:
+            return await in_thread(manager.__exit__, *details)
+
+        stack.push_async_exit(leave)
+        return value
+    if inspect.iscoroutinefunction(factory):
+        return await factory(*arguments)
+    return await in_thread(factory, *arguments)
+
+
+async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Run ``function`` in a daemon thread of its own, with the current context variables.
+
+    A pool would do worse: tools that hang would fill it, and the interpreter would wait for them when it exits.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def finish(value: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result((value, error))
+
+    def work() -> None:
+        value, raised = None, None
+        try:
+            value = context.run(function, *args, **kwargs)
+        except BaseException as error:
+            raised = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(finish, value, raised)
+
+    threading.Thread(target=work, name=f"tool {getattr(function, '__name__', '')}", daemon=True).start()
+    value, error = await done
+    if error is not None:
+        raise error
+    return value

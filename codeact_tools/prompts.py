@@ -1,0 +1,163 @@
+"""The system prompt: the dialect's words, the registered tools, one worked example made of them, the rules."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .dialects import Dialect
+from .registry import ToolRegistry
+from .rendering import render_listing
+from .tools import ToolSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A rendered system prompt."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+    """What did not fit the budget, for the developer."""
+
+
+def system_prompt(
+    registry: ToolRegistry,
+    dialect: Dialect,
+    *,
+    allow_imports: Sequence[str] = (),
+    answer_tool: str | None = None,
+    budget: int | None = None,
+    instructions: str = "",
+) -> Prompt:
+    """Compose the system message of a run.
+
+    Args:
+        registry: The tools that the model may call.
+        dialect: How it writes actions and answers.
+        allow_imports: Modules that actions may import besides ``tools``.
+        answer_tool: The tool that takes a typed answer; None where the answer is plain text.
+        budget: Most tokens of the tools' listing.
+        instructions: The application's own words, at the end.
+    """
+    listing = render_listing(registry, budget=budget)
+    answering = f"To finish, call {answer_tool}(...) in an action." if answer_tool else dialect.answering
+    rules = (*_rules(allow_imports), *(toolkit.instructions for toolkit in registry.toolkits if toolkit.instructions))
+    parts = [
+        f"{dialect.preamble}\n{dialect.acting}\n{answering}",
+        "\n".join(rules),
+        f"{dialect.tools_heading}\n\n{listing.text}" if registry.specs else "",
+        worked_example(registry, dialect, answer_tool=answer_tool),
+        instructions,
+    ]
+    shortened = sorted(name for name, tier in listing.tiers.items() if tier != "full")
+    notes = (
+        (f"The tools' listing was shortened to {listing.tokens} tokens: {len(shortened)} of {len(listing.tiers)} tools "
+         f"appear without their full text ({', '.join(shortened[:5])}{', …' if len(shortened) > 5 else ''})."),
+    ) if shortened else ()  # fmt: skip
+    return Prompt(text="\n\n".join(part.strip() for part in parts if part.strip()), notes=notes)
+
+
+def _rules(allow_imports: Sequence[str]) -> Iterable[str]:
+    yield "Use the tools for everything that they can do; never guess what a tool would return."
+    yield "Call several tools in one block where they do not depend on what you have yet to see."
+    yield "Print what you need to see. Variables keep their values between blocks."
+    if "*" in allow_imports:
+        return
+    modules = ", ".join(["tools", *allow_imports])
+    yield f"All tools and the types in their signatures are defined already. Only these can be imported: {modules}."
+
+
+# ---- the worked example ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    """A call from a tool's ``Examples:``, with its output."""
+
+    spec: ToolSpec
+    setup: tuple[str, ...]
+    """Statements before the expression."""
+    expression: str
+    output: str
+    """What ``print`` writes of its value."""
+
+    def code(self, name: str) -> str:
+        """The example as a model would write it."""
+        return "\n".join([*self.setup, f"{name} = {self.expression}", f"print({name})"])
+
+
+def worked_example(registry: ToolRegistry, dialect: Dialect, *, answer_tool: str | None = None) -> str:
+    """Return a short dialogue over the registered tools, or "" where none of them has an example.
+
+    It shows what a small model does not do by itself: several calls in one block, ``print``, and an answer once the
+    output is there. The calls and their outputs come from the ``Examples:`` of the tools' docstrings.
+    """
+    samples = _samples(registry)
+    if not samples:
+        return ""
+    names = ("first", "second", "third")
+    code = "\n".join(sample.code(name) for name, sample in zip(names, samples, strict=False))
+    output = "\n".join(sample.output for sample in samples)
+    question = " ".join(f"({number}) {sample.spec.summary}" for number, sample in enumerate(samples, 1))
+    answer = " ".join(f"({number}) {sample.output}" for number, sample in enumerate(samples, 1))
+    tools = " and ".join(dict.fromkeys(sample.spec.name for sample in samples))
+    last = (
+        dialect.write_action(f"{answer_tool}({names[0]})")
+        if answer_tool
+        else dialect.write_answer(answer, "The output has all that is needed.")
+    )
+    turns = [
+        ("User", dialect.task.replace("{task}", f"Do this with the inputs of the example: {question}")),
+        ("Assistant", dialect.write_action(code, f"I call {tools} and print what they return.")),
+        ("User", dialect.observe(output)),
+        ("Assistant", last),
+    ]
+    return "Here is an example of a whole task:\n" + "\n".join(f"{role}: {text.strip()}" for role, text in turns)
+
+
+def _samples(registry: ToolRegistry, most: int = 2) -> list[_Sample]:
+    """The first usable example of each of the first tools; tools without side effects come first."""
+    specs = sorted(registry.specs, key=lambda spec: not spec.effects.read_only)
+    samples: list[_Sample] = []
+    for spec in specs:
+        if (sample := _sample(spec)) is not None:
+            samples.append(sample)
+        if len(samples) == most:
+            break
+    return samples
+
+
+def _sample(spec: ToolSpec) -> _Sample | None:
+    """The first example of ``spec`` that ends in an expression with a short output."""
+    parser = doctest.DocTestParser()
+    for text in spec.examples:
+        setup: list[str] = []
+        for example in parser.get_examples(text):
+            source, want = example.source.strip(), example.want.strip()
+            if not want:
+                setup.append(source)
+            elif _is_expression(source) and len(want) <= 300 and (output := _printed(want)) is not None:
+                return _Sample(spec=spec, setup=tuple(setup), expression=source, output=output)
+    return None
+
+
+def _is_expression(source: str) -> bool:
+    try:
+        ast.parse(source, mode="eval")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _printed(shown: str) -> str | None:
+    """What ``print`` writes of the value that an example shows as its ``repr``; None where that cannot be told."""
+    try:
+        return str(ast.literal_eval(shown))
+    except (ValueError, SyntaxError):
+        return None if shown.startswith(_PRINTED_OTHERWISE) else shown
+
+
+_PRINTED_OTHERWISE = ("datetime.", "Decimal(", "Fraction(", "UUID(", "PosixPath(", "Path(", "<")
+"""Beginnings of a ``repr`` that differs from what ``print`` writes."""

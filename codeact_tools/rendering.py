@@ -1,0 +1,205 @@
+"""What a model reads of a registry: each tool as a Python function, each type as its class body, once.
+
+Three tiers: ``full`` with the docs, ``signature`` with one line, ``name`` with one line. A token budget picks them.
+
+    @dataclass(kw_only=True)
+    class Order:
+        id: str
+        total: Decimal  # In euros.
+
+    def search_orders(query: str, limit: Annotated[int, 1 <= limit <= 100] = 20) -> list[Order]:
+        \"\"\"Find orders by free text.
+
+        query: Words to look for in customer and item names.
+        limit: At most this many, newest first.
+        Returns: Matching orders, newest first.
+        Raises ShopClosed: The shop's database is in maintenance.
+        >>> search_orders("shoes", limit=1)
+        \"\"\"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .definitions import TypeDef, docstring_source
+from .expressions import TypeExpr, Variable
+from .registry import ToolRegistry
+from .specs import ToolSpec
+from .stubs import render_stubs
+from .tools import Toolkit
+
+__all__ = ["Listing", "Tier", "estimate_tokens", "render_listing", "render_stubs", "render_tool", "render_types"]
+
+Tier = Literal["full", "signature", "name"]
+_TIERS: Final[tuple[Tier, ...]] = ("full", "signature", "name")
+_KEYWORDS: Final = {"coroutine": "async def", "generator": "def", "async_generator": "def", "function": "def"}
+_TOKEN: Final = re.compile(r"[A-Za-z]+|\d{1,3}|[^\sA-Za-z0-9]{1,3}|\n[ \t]*| {2,}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The tools as text for a prompt."""
+
+    text: str
+    tiers: Mapping[str, Tier]
+    """How much of each tool the text shows, by qualified name."""
+    tokens: int
+    """Length of ``text`` by the counter that was used."""
+
+    @property
+    def note(self) -> str:
+        """What the budget did, in one line; empty where everything is shown in full."""
+        counts = {tier: sum(each == tier for each in self.tiers.values()) for tier in _TIERS}
+        if counts["full"] == len(self.tiers):
+            return ""
+        return (
+            f"{counts['full']} tools in full, {counts['signature']} by signature, {counts['name']} by name, "
+            f"{self.tokens} tokens"
+        )
+
+
+def estimate_tokens(text: str) -> int:
+    """Roughly the tokens that a byte-pair tokenizer makes of Python source; within some 15 % for the usual ones.
+
+    >>> estimate_tokens("def add(x: int, y: int) -> int:")
+    14
+    """
+    return sum(1 + (len(match) - 1) // 8 for match in _TOKEN.findall(text))
+
+
+def render_tool(spec: ToolSpec, *, tier: Tier = "full") -> str:
+    """One tool as the model reads it.
+
+    Args:
+        spec: The tool.
+        tier: ``full``: signature and docs; ``signature``: with the first line of the docs; ``name``: a comment.
+    """
+    if tier == "name":
+        return f"# {spec.name}{': ' if spec.summary else ''}{spec.summary}"
+    head = f"{_KEYWORDS[spec.kind]} {spec.signature()}:"
+    if tier == "signature":
+        return f"{head} {docstring_source(spec.summary) if spec.summary else '...'}"
+    lines = doc_lines(spec)
+    if not lines:
+        return f"{head} ..."
+    return _indented(head, lines)
+
+
+def render_types(definitions: Iterable[TypeDef]) -> str:
+    """Class bodies of the types; those of the standard library in one line of names."""
+    imported = [each.name for each in definitions if each.kind == "import" and each.base != "builtins"]
+    variables: dict[str, Variable] = {}
+    for definition in definitions:
+        variables.update((each.name, each) for each in definition.variables)
+    parts = [f"# defined already: {', '.join(imported)}"] if imported else []
+    parts += [f'{name} = TypeVar("{name}")' for name in variables]
+    one_liners = [each.source() for each in definitions if each.kind == "alias"]
+    bodies = [each.source() for each in definitions if each.kind not in ("alias", "import")]
+    return "\n\n".join(filter(None, ["\n".join(parts), "\n".join(one_liners), *bodies]))
+
+
+def render_listing(
+    registry: ToolRegistry, *, budget: int | None = None, count: Callable[[str], int] = estimate_tokens
+) -> Listing:
+    """All tools as text, within ``budget`` tokens as far as their names allow.
+
+    Tools are shown in full in the order of registration, as many as fit; then by signature; the others by name. A
+    budget that even the names exceed is exceeded.
+
+    Args:
+        registry: The tools.
+        budget: Most tokens of the text; None: everything in full.
+        count: Counts the tokens of a text. Pieces are counted one by one, so each tool costs three calls.
+    """
+    tiers: dict[str, Tier] = {spec.qualified: "full" for spec in registry.specs}
+    if budget is not None:
+        text = _text(registry, tiers)
+        if (tokens := count(text)) <= budget:
+            return Listing(text=text, tiers=tiers, tokens=tokens)
+        tiers = _choose(registry, budget, count)
+    text = _text(registry, tiers)
+    return Listing(text=text, tiers=tiers, tokens=count(text))
+
+
+def _choose(registry: ToolRegistry, budget: int, count: Callable[[str], int]) -> dict[str, Tier]:
+    """Raise tools from name to signature and then to full text, in order, as long as the budget allows."""
+    tiers: dict[str, Tier] = {spec.qualified: "name" for spec in registry.specs}
+    costs = {
+        spec.qualified: {tier: count(render_tool(spec, tier=tier)) + 1 for tier in _TIERS} for spec in registry.specs
+    }
+    type_costs = {name: count(each.source()) + 1 for name, each in registry.catalog.types.items()}
+    left = budget - count(_text(registry, tiers)) - len(registry.toolkits) - 2
+    shown: set[str] = set()
+    for tier in ("signature", "full"):
+        for spec in registry.specs:
+            needed = _needed(registry, [spec]) - shown
+            price = costs[spec.qualified][tier] - costs[spec.qualified][tiers[spec.qualified]]
+            price += sum(type_costs[name] for name in needed)
+            if price <= left:
+                tiers[spec.qualified] = tier
+                shown |= needed
+                left -= price
+    return tiers
+
+
+def _text(registry: ToolRegistry, tiers: Mapping[str, Tier]) -> str:
+    needed = _needed(registry, [spec for spec in registry.specs if tiers[spec.qualified] != "name"])
+    parts = [render_types([each for name, each in registry.catalog.types.items() if name in needed])]
+    for toolkit in (None, *registry.toolkits):
+        specs = [spec for spec in registry.specs if spec.toolkit == (toolkit.name if toolkit else None)]
+        parts.append(_group(toolkit, specs, tiers))
+    return "\n\n".join(filter(None, parts))
+
+
+def _group(toolkit: Toolkit | None, specs: Sequence[ToolSpec], tiers: Mapping[str, Tier]) -> str:
+    if not specs:
+        return ""
+    head = f"# tools.{toolkit.name}{': ' if toolkit.summary else ''}{toolkit.summary}" if toolkit else ""
+    shown = [render_tool(spec, tier=tiers[spec.qualified]) for spec in specs if tiers[spec.qualified] != "name"]
+    named = [render_tool(spec, tier="name") for spec in specs if tiers[spec.qualified] == "name"]
+    more = [f"# Further tools; help(name) shows one:\n{chr(10).join(named)}"] if named else []
+    return "\n\n".join(filter(None, [head, *shown, *more]))
+
+
+def _needed(registry: ToolRegistry, specs: Sequence[ToolSpec]) -> set[str]:
+    """Names of the types that the specifications mention, directly or through other types."""
+    types = registry.catalog.types
+    pending = [name for spec in specs for name in mentioned(spec)]
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in found and name in types:
+            found.add(name)
+            pending += types[name].references()
+    return found
+
+
+def mentioned(spec: ToolSpec) -> Iterable[str]:
+    """Names of the types that the signature and the declared errors of a tool mention."""
+    expressions: list[TypeExpr] = [*(parameter.type for parameter in spec.parameters), spec.returns]
+    for expression in expressions:
+        yield from expression.references()
+    yield from (each.name for each in spec.raises if each.exception is not None)
+
+
+def doc_lines(spec: ToolSpec) -> list[str]:
+    """The docs without indentation: summary, prose, one line for each parameter, result, errors, examples."""
+    details = [f"{each.name}: {each.doc}" for each in spec.parameters if each.doc]
+    if spec.returns_doc:
+        details.append(f"Returns: {spec.returns_doc}")
+    details += [f"Raises {each.name}{': ' if each.doc else ''}{each.doc}" for each in spec.raises]
+    details += [line for example in spec.examples for line in example.split("\n")]
+    prose = [line for line in (spec.summary, *spec.description.split("\n")) if line or spec.description]
+    return [*prose, *([""] if prose and details else []), *details]
+
+
+def _indented(head: str, lines: Sequence[str]) -> str:
+    if len(lines) == 1:
+        return f"{head}\n    {docstring_source(lines[0])}"
+    body = docstring_source("\n".join(lines) + "\n")
+    indented = "\n".join(f"    {line}" if line else "" for line in body.split("\n"))
+    return f"{head}\n{indented}"

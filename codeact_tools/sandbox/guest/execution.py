@@ -1,0 +1,148 @@
+"""One action after the other in one namespace, like the cells of a notebook."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import linecache
+import sys
+from collections.abc import Callable
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from . import display, report
+from .console import Console
+from .files import Folder
+from .interrupts import ACTION, Interrupts
+
+if TYPE_CHECKING:
+    import asyncio
+
+_REMEMBERED = 500
+"""Actions whose source stays available to tracebacks."""
+_COROUTINE = 0x80
+"""``inspect.CO_COROUTINE``, without the import."""
+_FUTURE = {getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
+
+
+class Interpreter:
+    """The session's namespace, ``__main__``, and what runs in it."""
+
+    def __init__(self, bound: dict[str, Any], console: Console, folder: Folder, interrupts: Interrupts) -> None:
+        module = ModuleType("__main__")
+        sys.modules["__main__"] = module
+        self.namespace = module.__dict__
+        self.namespace.update(bound, __builtins__=builtins)
+        self._console = console
+        self._folder = folder
+        self._interrupts = interrupts
+        self._flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.echo_limit = 20000
+        """Characters of the last expression's repr."""
+
+    def run(self, number: int, code: str) -> dict[str, Any]:
+        """Run one action; return what the ``done`` frame says about it."""
+        result: str | None = None
+        error: report.Report | None = None
+        try:
+            try:
+                self._interrupts.install()
+                self._interrupts.acting = True
+                result = self._run(f"{ACTION}{number}>", code)
+            finally:
+                self._interrupts.acting = False
+        except SystemExit as request:
+            error = self._exit(request)
+        except BaseException as failure:
+            error = report.describe(failure, self.namespace)
+        try:
+            display.save_figures()
+        except Exception as failure:
+            self._console.stderr.write(f"[figures could not be saved: {report.headline(failure)}]\n")
+        self._console.flush()
+        files = self._folder.changed()
+        return {"result": result, "error": error, "files": files, "dropped": self._console.dropped}
+
+    def _run(self, filename: str, code: str) -> str | None:
+        lines = code.splitlines(keepends=True)
+        linecache.cache[filename] = (len(code), None, lines, filename)
+        linecache.cache.pop(f"{ACTION}{int(filename[len(ACTION) : -1]) - _REMEMBERED}>", None)
+        tree = ast.parse(code, filename)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        main = self._compile(tree, filename, "exec")
+        expression = None
+        if isinstance(last, ast.Expr):
+            expression = self._compile(ast.Expression(last.value), filename, "eval")
+        value = self._execute(main, expression)
+        if expression is not None:
+            return None if value is None else display.show(value, self.echo_limit)
+        name = _assigned(tree) if self._console.quiet else None
+        if name is None or name not in self.namespace:
+            return None
+        return f"{name} = {display.show(self.namespace[name], self.echo_limit)}"
+
+    def _compile(self, tree: Any, filename: str, mode: str) -> CodeType:
+        code: CodeType = compile(tree, filename, mode, flags=self._flags, dont_inherit=True)
+        for flag in _FUTURE:
+            self._flags |= code.co_flags & flag
+        return code
+
+    def _execute(self, main: CodeType, expression: CodeType | None) -> Any:
+        if not (main.co_flags | (expression.co_flags if expression else 0)) & _COROUTINE:
+            exec(main, self.namespace)  # noqa: S102 - this is what the guest is for
+            return eval(expression, self.namespace) if expression else None  # noqa: S307
+
+        async def run() -> Any:
+            started = eval(main, self.namespace)  # noqa: S307
+            if main.co_flags & _COROUTINE:
+                await started
+            if expression is None:
+                return None
+            value = eval(expression, self.namespace)  # noqa: S307
+            return await value if expression.co_flags & _COROUTINE else value
+
+        return self._run_until_complete(run)
+
+    def _run_until_complete(self, run: Callable[[], Any]) -> Any:
+        import asyncio
+
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        task = loop.create_task(run())
+        interrupts = self._interrupts
+        interrupts.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            return loop.run_until_complete(task)
+        except asyncio.CancelledError as error:
+            if interrupts.pending:
+                raise KeyboardInterrupt from error.__cause__
+            raise
+        finally:
+            interrupts.cancel = None
+            if not task.done():  # an interrupt tore another task
+                task.cancel()
+                loop.run_until_complete(asyncio.wait([task]))
+
+    def _exit(self, request: SystemExit) -> report.Report | None:
+        note = "the action ended itself with exit(); the session and its variables are still there"
+        if request.code is None or request.code == 0:
+            self._console.stderr.write(f"[{note}]\n")
+            return None
+        described = report.describe(request, self.namespace)
+        return {**described, "message": f"{request.code} ({note})"}
+
+
+def _assigned(tree: ast.Module) -> str | None:
+    """The variable that the last statement assigns."""
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Assign):
+        target = last.targets[0]
+    elif isinstance(last, ast.AnnAssign | ast.AugAssign):
+        target = last.target
+    else:
+        return None
+    return target.id if isinstance(target, ast.Name) else None

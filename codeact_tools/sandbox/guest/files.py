@@ -1,0 +1,106 @@
+"""The working folder: what an action wrote there, and files that the host puts and gets."""
+
+# ruff: noqa: PTH103, PTH109, PTH116, PTH117, PTH118, PTH120, PTH123
+# pathlib would cost every session its import.
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+_MOST = 4096
+"""Files that are looked at."""
+_DEPTH = 16
+
+
+class Refused(Exception):
+    """A path that is not one of the working folder's files."""
+
+
+class Folder:
+    """The working folder, by relative path."""
+
+    def __init__(self, root: str | None) -> None:
+        self._root = root
+        self._seen = self._stamps()
+
+    @staticmethod
+    def current() -> Folder:
+        """The folder that the sandbox started the guest in, where it can be written; else one without files."""
+        try:
+            here = os.getcwd()
+        except OSError:
+            return Folder(None)
+        return Folder(here if here != "/" and os.access(here, os.W_OK) else None)
+
+    def changed(self) -> list[list[Any]]:
+        """Path and size of the files that are new or different since the last time."""
+        before, self._seen = self._seen, self._stamps()
+        return [[path, stamp[0]] for path, stamp in sorted(self._seen.items()) if before.get(path) != stamp]
+
+    def listing(self) -> list[list[Any]]:
+        """Path and size of every file."""
+        return [[path, stamp[0]] for path, stamp in sorted(self._stamps().items())]
+
+    def put(self, path: str, data: str, append: bool) -> None:
+        """Write a file, or its next part."""
+        target = self._resolve(path)
+        parent = os.path.dirname(target)
+        try:
+            os.makedirs(parent, exist_ok=True)
+            with open(target, "ab" if append else "wb") as file:
+                file.write(base64.b64decode(data))
+        except OSError as error:
+            raise Refused(f"{path!r} cannot be written: {error.strerror}") from None
+        self._seen[path] = _stamp(os.stat(target))
+
+    def get(self, path: str, offset: int, size: int) -> tuple[str, bool]:
+        """Read a part of a file, as base64, and whether it is the last."""
+        try:
+            with open(self._resolve(path), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise Refused(f"{path!r} is not a file")
+                file.seek(offset)
+                data = file.read(size)
+                return base64.b64encode(data).decode(), len(data) < size
+        except OSError as error:
+            raise Refused(f"{path!r} cannot be read: {error.strerror}") from None
+
+    def _resolve(self, path: str) -> str:
+        if self._root is None:
+            raise Refused("this sandbox has no working folder")
+        if not path or os.path.isabs(path) or ".." in path.split("/") or "\0" in path:
+            raise Refused(f"{path!r} is not a path inside the working folder")
+        return os.path.join(self._root, path)
+
+    def _stamps(self) -> dict[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = {}
+        if self._root is not None:
+            for entry in _walk(self._root, _DEPTH):
+                if len(found) == _MOST:
+                    break
+                try:
+                    found[os.path.relpath(entry.path, self._root)] = _stamp(entry.stat(follow_symlinks=False))
+                except (OSError, UnicodeError):
+                    continue
+        return found
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
+
+
+def _walk(folder: str, depth: int) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except OSError:
+        return
+    for entry in found:
+        if entry.is_file(follow_symlinks=False):
+            yield entry
+        elif depth and entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+            yield from _walk(entry.path, depth - 1)

@@ -1,0 +1,76 @@
+"""An exception as the model reads it: the action's own lines, with their source."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from typing import Any
+
+from .display import cut
+from .interrupts import ACTION
+
+_MESSAGE = 4000
+_TRACEBACK = 12000
+_CAUSES = 8
+Report = dict[str, Any]
+
+
+def describe(error: BaseException, names: Iterable[str]) -> Report:
+    """Return type, message and trimmed traceback; ``call`` is the tool call that raised the error, if one did."""
+    hint = _hint(error, names)
+    try:
+        summary = traceback.TracebackException(type(error), error, error.__traceback__, compact=True, limit=-400)
+        _trim(summary, _CAUSES)
+        lines = "".join(summary.format(chain=True)).rstrip() + hint
+    except Exception as trouble:  # the exception's own methods may raise anything
+        lines = f"{headline(error)} (its traceback cannot be shown: {type(trouble).__name__})"
+    return {
+        "type": type(error).__name__,
+        "message": cut(_text(error) + hint, _MESSAGE),
+        "traceback": cut(lines, _TRACEBACK),
+        "call": _call(error),
+    }
+
+
+def headline(error: BaseException) -> str:
+    """Type and message in one line."""
+    return f"{type(error).__name__}: {_text(error)}"
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} (line {error.lineno})"
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown)"
+
+
+def _trim(summary: traceback.TracebackException, depth: int) -> None:
+    """Keep the frames that are the action's own, here and in what led to it."""
+    frames = [frame for frame in summary.stack if frame.filename.startswith(ACTION)]
+    summary.stack = traceback.StackSummary.from_list(
+        [(frame.filename, frame.lineno or 0, frame.name, frame.line) for frame in frames]
+    )
+    if not depth:
+        summary.__cause__ = summary.__context__ = None
+    for linked in (summary.__cause__, summary.__context__, *(getattr(summary, "exceptions", None) or ())):
+        if linked is not None:
+            _trim(linked, depth - 1)
+
+
+def _call(error: BaseException) -> int | None:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    call = getattr(error, "_call", None)
+    return call if isinstance(call, int) else None
+
+
+def _hint(error: BaseException, names: Iterable[str]) -> str:
+    """The nearest name of a misspelt one; Python adds it only when it prints to a terminal."""
+    if not isinstance(error, NameError) or not isinstance(error.name, str) or isinstance(error, UnboundLocalError):
+        return ""
+    import difflib
+
+    close = difflib.get_close_matches(error.name, list(names), n=1)
+    return f". Did you mean: {close[0]!r}?" if close else ""

@@ -1,0 +1,280 @@
+"""The warm process: it imports what guests need once, and forks a confined guest on each order from the host.
+
+It never runs a byte of an action. In jail mode it stands inside the namespaces already when it imports packages, and is
+the first process of a process tree, so that the kernel ends all of its guests with it.
+
+On the control socket (``SOCK_SEQPACKET``, so that messages keep their bounds), all JSON:
+
+    host → zygote   a `Setup`, with one descriptor: the host's pidfd
+    zygote → host   {"up": {...}} or {"failed": {...}}
+    host → zygote   an `Order`, with one descriptor: the guest's end of the bridge
+    zygote → host   {"pid": ...} with the guest's pidfd, or {"failed": {...}}
+
+A guest's first byte on the bridge is ``+`` when it is confined; ``-`` and a JSON text when it is not, and then it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+from . import kernel, landlock, namespaces
+from .layout import FOLDER, layout
+from .lockdown import BRIDGE, Order, Plan, keep_only, lock_down
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MESSAGE: Final = 1 << 17
+_DESCRIPTORS: Final = 1024
+_PRELOADS: Final = (
+    *("abc", "argparse", "ast", "asyncio", "base64", "bisect", "builtins", "calendar", "codecs", "collections", "copy"),
+    *(
+        "collections.abc",
+        "concurrent.futures",
+        "contextlib",
+        "contextvars",
+        "csv",
+        "dataclasses",
+        "datetime",
+        "decimal",
+    ),
+    *("enum", "fractions", "functools", "hashlib", "heapq", "html", "inspect", "io", "itertools", "json", "linecache"),
+    *("math", "operator", "pathlib", "pprint", "queue", "random", "re", "secrets", "shutil", "signal", "statistics"),
+    *("string", "struct", "tempfile", "textwrap", "threading", "time", "tokenize", "traceback", "types", "typing"),
+    *("unicodedata", "urllib.parse", "uuid", "weakref", "zlib", "zoneinfo"),
+)
+
+
+class Setup(NamedTuple):
+    """What all guests of a zygote share."""
+
+    jail: bool
+    guest: str
+    """The folder of the package ``guest``."""
+    packages: tuple[str, ...] = ()
+    """Files and folders of the packages that a guest may read."""
+    imports: tuple[str, ...] = ()
+    """Modules to import before the first fork."""
+
+
+class Failed(Exception):
+    """A step of the confinement is refused on this machine."""
+
+    def __init__(self, step: str, error: BaseException) -> None:
+        super().__init__(f"{step}: {error}")
+        self.report = {
+            "step": step,
+            "errno": error.errno if isinstance(error, OSError) else None,
+            "message": f"{type(error).__name__}: {error}",
+        }
+
+
+@contextlib.contextmanager
+def _step(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Failed:
+        raise
+    except Exception as error:
+        raise Failed(name, error) from error
+
+
+def main(descriptor: int) -> NoReturn:
+    """Serve the control socket until the host is gone; in a forked guest, become that guest."""
+    control = socket.socket(fileno=descriptor)
+    try:
+        setup, host = _receive_setup(control)
+        _be_modest()
+        plan, tree = _prepare(setup, control, host)
+    except Failed as failure:
+        control.send(json.dumps({"failed": failure.report}).encode())
+        os._exit(1)
+    control.send(json.dumps({"up": {"landlock": plan.landlock, "search": plan.search}}).encode())
+    order, bridge = _serve(control, host, plan, tree)
+    _become_guest(plan, order, bridge)
+
+
+def _receive_setup(control: socket.socket) -> tuple[Setup, int]:
+    data, descriptors, _, _ = socket.recv_fds(control, MESSAGE, 1)
+    fields = json.loads(data)
+    return Setup(fields["jail"], fields["guest"], tuple(fields["packages"]), tuple(fields["imports"])), descriptors[0]
+
+
+def _be_modest() -> None:
+    """Undo what a host may have passed on: blocked signals, ignored ones, a huge descriptor limit."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    few = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+
+
+def _prepare(setup: Setup, control: socket.socket, host: int) -> tuple[Plan, int]:
+    """Enter the namespaces when the mode says so, import everything, and settle what all guests have in common."""
+    abi = landlock.version()
+    if not setup.jail and not abi:
+        raise Failed("landlock", OSError(errno.ENOSYS, "this kernel has no Landlock, or it is switched off"))
+    root = os.geteuid() == 0
+    tasks = _tasks_of(namespaces.NOBODY if root else os.geteuid())
+    if setup.jail:
+        with _step("unshare"):
+            namespaces.leave_host()
+        _continue_in_child(control, host)
+    with _step("layout"):
+        seen = layout(setup.guest, setup.packages)
+    tree, folder = -1, FOLDER
+    if setup.jail:
+        with _step("mount"):
+            tree = namespaces.own_process_tree()
+            namespaces.build_root(seen)
+    else:
+        folder = tempfile.mkdtemp(prefix="guest-", dir="/tmp")
+        Path(folder).chmod(0o555)
+    _import(setup)
+    plan = Plan(
+        jail=setup.jail,
+        landlock=abi > 0,
+        root=root,
+        layout=seen,
+        folder=folder,
+        zygote=os.getpid(),
+        tasks=tasks,
+        search=root and not setup.jail and not all(map(_open_to_all, seen.read)),
+    )
+    return plan, tree
+
+
+def _continue_in_child(control: socket.socket, host: int) -> None:
+    """Go on in a child, the first process of the new tree; this one stays to be waited for by the host."""
+    child = os.fork()
+    if child == 0:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        return
+    control.close()
+    os.close(host)
+    os.waitpid(child, 0)
+    os._exit(0)
+
+
+def _import(setup: Setup) -> None:
+    sys.path[:] = [path for path in sys.path if path != str(Path(setup.guest).parent)]
+    sys.path += sorted({str(Path(path).parent) for path in setup.packages})
+    sys.argv[:] = [""]
+    for name in _PRELOADS:
+        importlib.import_module(name)
+    with _step("guest"):
+        sys.path.insert(0, str(Path(setup.guest).parent))
+        importlib.import_module("guest.main").warm()
+        del sys.path[0]
+    for name in setup.imports:
+        with _step(f"import {name}"):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else the first collection in a guest would copy every page of what was imported
+
+
+def _open_to_all(path: str) -> bool:
+    """Whether a user without any right here can read ``path``."""
+    folders = (parent.stat().st_mode & 0o001 for parent in Path(path).resolve().parents)
+    return all(folders) and bool(Path(path).stat().st_mode & 0o004)
+
+
+def _tasks_of(user: int) -> int:
+    """Count the threads of ``user``, with room for as many again."""
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid == user:
+                count += len(list((process / "task").iterdir()))
+        except OSError:
+            continue  # it ended meanwhile
+    return 2 * count + 256
+
+
+def _serve(control: socket.socket, host: int, plan: Plan, tree: int) -> tuple[Order, int]:
+    """Fork on each order. Returns in the forked child only, with the guest's end of the bridge."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the guests
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(host, select.POLLIN)  # PR_SET_PDEATHSIG would fire when the host's *thread* that started us ends
+    while True:
+        if any(fd == host for fd, _ in poll.poll()):
+            _end(plan)
+        data, descriptors, _, _ = socket.recv_fds(control, MESSAGE, 1)
+        if not data:
+            _end(plan)
+        wait, go = os.pipe()
+        try:
+            child = _fork(plan, tree)
+            if child:
+                _report(control, child)
+        except OSError as error:
+            child = -1
+            control.send(json.dumps({"failed": Failed("fork", error).report}).encode())
+        os.close(go)
+        if child == 0:
+            os.read(wait, 1)
+            control.detach()
+            return Order(**json.loads(data)), descriptors[0]
+        for descriptor in (wait, *descriptors):
+            os.close(descriptor)
+
+
+def _fork(plan: Plan, tree: int) -> int:
+    if plan.jail:
+        namespaces.new_process_tree()
+    child = -1
+    try:
+        child = os.fork()
+    finally:
+        if plan.jail and child != 0:
+            namespaces.back_to(tree)
+    return child
+
+
+def _report(control: socket.socket, child: int) -> None:
+    """Send the guest's pidfd. The guest still waits, so it cannot have ended, nor its number been reused."""
+    pidfd = kernel.pidfd_open(child)
+    try:
+        socket.send_fds(control, [json.dumps({"pid": child}).encode()], [pidfd])
+    finally:
+        os.close(pidfd)
+
+
+def _become_guest(plan: Plan, order: Order, bridge: int) -> NoReturn:
+    keep_only(bridge)
+    try:
+        lock_down(plan, order)
+    except BaseException:
+        os.write(BRIDGE, b"-" + json.dumps(traceback.format_exc()).encode())
+        os._exit(1)
+    sys.modules["random"].seed()
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+    entry = sys.modules["guest.main"].main
+    for name in [name for name in sys.modules if name.partition(".")[0] == "jail"]:
+        del sys.modules[name]
+    os.write(BRIDGE, b"+")
+    entry(BRIDGE, BRIDGE)
+    os._exit(0)
+
+
+def _end(plan: Plan) -> NoReturn:
+    if not plan.jail:
+        Path(plan.folder).rmdir()
+    os._exit(0)

@@ -1,0 +1,391 @@
+"""One interpreter session without a model: check an action, run it, answer its calls, observe."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Self, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from ._portal import Portal
+from .checks import Checker, CheckResult
+from .errors import ConfigurationError, LimitExceeded, SandboxError
+from .events import (
+    ActionChecked,
+    ActionFinished,
+    ActionStarted,
+    Artifact,
+    CallRecord,
+    Choice,
+    Event,
+    ExecutionError,
+    Observation,
+    OutputReceived,
+    WarningRaised,
+)
+from .hostcalls import Approve, HostCalls
+from .registry import ToolRegistry
+from .sandbox import resolve_sandbox
+from .sandbox.base import Limits, Sandbox, SandboxRequest
+from .sandbox.bridge import Bridge, Outcome
+from .sandbox.manifest import build_manifest
+from .toolkits import ToolSource, resolve_tools
+from .wire import Codec
+
+CheckMode = Literal["block", "warn", "off"]
+OnEvent = Callable[[Event], None]
+
+_LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
+_STATE_LOST = "The interpreter was restarted: variables of earlier actions are gone; define again what you need."
+
+
+class Session:
+    """A persistent Python session in a sandbox where only the registered tools are importable.
+
+    >>> with Session(tools=[search_orders], sandbox="local") as session:
+    ...     session.run("orders = search_orders('shoes')")
+    ...     session.run("len(orders)").result
+    '2'
+
+    The synchronous methods (`run`, `upload`, `download`, ``with``) and the asynchronous ones (`arun`, `aupload`,
+    `adownload`, ``async with``) do the same; one session uses the one kind or the other.
+
+    Args:
+        tools: Functions, `Toolkit`s, names of installed toolkits, or one `ToolRegistry`.
+        sandbox: ``"auto"`` (E2B where a key is set, else local), ``"local"``, ``"e2b"``, or a back end.
+        check: ``"block"`` refuses an action with findings before anything of it runs; ``"warn"`` runs it and adds the
+            findings to the observation; ``"off"`` leaves only the host's validation of each call.
+        allow_imports: Modules that an action may import besides ``tools``; ``"*"`` stands for all that exist inside.
+        packages: Third-party packages of this environment that are there, read-only, for the action; allowed to import.
+        limits: A `Limits`, or its fields as a mapping.
+        approve: Asked before each call of a tool that was registered with ``approval=True``; without it such calls are
+            denied.
+        observation_chars: Most characters of an observation's text; what is beyond is cut out of the middle.
+        on_event: Called with each event, on the thread that runs the session.
+        run_id: Names the run towards tools; made up where it is not given.
+
+    Raises:
+        DefinitionError, RegistryError, PluginError: The tools cannot be registered.
+        ConfigurationError: An option is wrong.
+        SandboxUnavailable: On entering, where no sandbox can be opened.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[ToolSource] | ToolRegistry = (),
+        *,
+        sandbox: str | Sandbox = "auto",
+        check: CheckMode = "block",
+        allow_imports: Sequence[str] = (),
+        packages: Sequence[str] = (),
+        limits: Limits | Mapping[str, Any] | None = None,
+        approve: Approve | None = None,
+        observation_chars: int = 10_000,
+        on_event: OnEvent | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        if check not in ("block", "warn", "off"):
+            raise ConfigurationError(f"check={check!r} is not known; use 'block', 'warn' or 'off'.")
+        if isinstance(allow_imports, str) or isinstance(packages, str):
+            raise ConfigurationError("allow_imports and packages are lists of names: write ['math'], not 'math'.")
+        self.registry = resolve_tools(tools)
+        """What the session's actions can call."""
+        self.limits = _read_limits(limits)
+        self.run_id = run_id or uuid.uuid4().hex
+        self.choice: Choice
+        """Which sandbox was chosen, and why."""
+        self._sandbox, self.choice = resolve_sandbox(sandbox)
+        self._check: CheckMode = check
+        self.allow_imports = (*allow_imports, *packages)
+        """What an action may import besides ``tools``."""
+        self._packages = tuple(packages)
+        self._observation_chars = observation_chars
+        self.on_event = on_event
+        """Called with each event; may be replaced between two actions."""
+        self._approve = approve
+        self._codec = Codec(self.registry.catalog)
+        self._checker = Checker(self.registry, allow_imports=self.allow_imports) if check != "off" else None
+        self._bridge: Bridge | None = None
+        self._portal: Portal | None = None
+        self._turn = 0
+        self._notice: str | None = None
+        self._warned: set[str] = set()
+        self._closed = False
+        self._one_at_a_time = asyncio.Lock()
+
+    # ---- opening and closing -------------------------------------------------------------------------------------
+
+    @property
+    def sandbox(self) -> str:
+        """The back end and its mode, e.g. ``local (jail)``; its bare name before it is open."""
+        return self._bridge.description if self._bridge else self._sandbox.name
+
+    async def aopen(self) -> None:
+        """Start the guest; a no-op where it runs already."""
+        if self._closed:
+            raise ConfigurationError("This session is closed; open a new one.")
+        if self._bridge is not None:
+            return
+        process = await self._sandbox.open(SandboxRequest(limits=self.limits, packages=self._packages))
+        bridge = Bridge(process, self.limits)
+        try:
+            await bridge.start(build_manifest(self.registry, self._codec), allow_imports=self.allow_imports)
+        except BaseException:
+            await bridge.close()
+            raise
+        self._bridge = bridge
+
+    async def aclose(self) -> None:
+        """End the guest and all that it started; idempotent."""
+        self._closed = True
+        bridge, self._bridge = self._bridge, None
+        try:
+            if bridge is not None:
+                await bridge.close()
+        finally:
+            if self._checker is not None:
+                await self._checker.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.aopen()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        self._portal = Portal()
+        try:
+            self._portal.run(self.aopen())
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """`aclose`, for sessions opened with ``with``."""
+        portal, self._portal = self._portal, None
+        if portal is not None:
+            try:
+                portal.run(self.aclose())
+            finally:
+                portal.close()
+
+    # ---- actions -------------------------------------------------------------------------------------------------
+
+    def run(self, code: str) -> Observation:
+        """Check ``code``, run it in the session, and return what it did; an action's error is in the observation."""
+        return self._sync().run(self.arun(code))
+
+    async def arun(self, code: str) -> Observation:
+        """`run`, for sessions opened with ``async with``; actions that are started together run one after the other."""
+        async with self._one_at_a_time:
+            return await self._act(code)
+
+    async def _act(self, code: str) -> Observation:
+        self._turn += 1
+        started = time.perf_counter()
+        self._emit(ActionStarted(code=code))
+        checked = await self._checked(code)
+        if checked is not None and not checked.ok and self._check == "block":
+            observation = _refused(checked, self._observation_chars)
+        else:
+            observation = await self._executed(checked.code if checked else code, checked)
+        observation = observation.model_copy(update={"seconds": time.perf_counter() - started})
+        self._emit(ActionFinished(observation=observation))
+        return observation
+
+    async def _checked(self, code: str) -> CheckResult | None:
+        if self._checker is None:
+            return None
+        result = await self._checker.check(code)
+        if result.degraded and result.degraded not in self._warned:
+            self._warned.add(result.degraded)
+            self._emit(WarningRaised(message=result.degraded))
+        self._emit(ActionChecked(findings=result.findings, effects=result.effects, seconds=result.seconds))
+        return result
+
+    async def _executed(self, code: str, checked: CheckResult | None) -> Observation:
+        stdout: list[str] = []
+        stderr: list[str] = []
+
+        def on_output(stream: Literal["stdout", "stderr"], text: str) -> None:
+            (stdout if stream == "stdout" else stderr).append(text)
+            self._emit(OutputReceived(stream=stream, text=text))
+
+        calls = HostCalls(
+            self.registry,
+            self._codec,
+            run_id=self.run_id,
+            turn=self._turn,
+            approve=self._approve,
+            emit=self._emit,
+            on_output=on_output,
+        )
+        notice = self._notice
+        outcome: Outcome | None = None
+        error: ExecutionError | None = None
+        artifacts: tuple[Artifact, ...] = ()
+        notes: list[str] = []
+        await self.aopen()
+        bridge = cast(Bridge, self._bridge)
+        try:
+            outcome = await bridge.execute(code, handler=calls)
+            self._notice = None
+            error = _guest_error(outcome)
+            artifacts, notes = await self._collect(bridge, outcome)
+        except SandboxError as fault:
+            error = _fault(fault)
+            if error.state_lost:
+                await self._discard()
+        if self._checker is not None and outcome is not None:
+            self._checker.commit(code, failed=error is not None)
+        if outcome is not None and outcome.dropped_output:
+            notes.append(f"[{outcome.dropped_output:,} more bytes of output were dropped]")
+        if checked is not None and checked.findings:
+            notes.append("The check warns:\n" + checked.render())
+        result = outcome.result if outcome else None
+        parts = [notice or "", "".join(stdout), "".join(stderr), result or "", _error_text(error), *notes]
+        return Observation(
+            text=cap_middle("\n".join(part.rstrip("\n") for part in parts if part.strip()), self._observation_chars),
+            result=result,
+            stdout="".join(stdout),
+            stderr="".join(stderr),
+            error=error,
+            findings=checked.findings if checked else (),
+            calls=tuple(calls.records),
+            artifacts=artifacts,
+        )
+
+    async def _collect(self, bridge: Bridge, outcome: Outcome) -> tuple[tuple[Artifact, ...], list[str]]:
+        """Fetch the files that the action wrote, up to the limit; name those that stay inside."""
+        artifacts: list[Artifact] = []
+        left = self.limits.artifacts_mb << 20
+        kept_inside: list[str] = []
+        for name, size in outcome.files:
+            if size > left:
+                kept_inside.append(name)
+                continue
+            try:
+                data = await bridge.get(name)
+            except FileNotFoundError:  # a thread of the action has removed it since
+                continue
+            left -= len(data)
+            media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+            artifacts.append(Artifact(name=name, media_type=media_type, data=data))
+        notes = [f"[files: {', '.join(artifact.name for artifact in artifacts)}]"] if artifacts else []
+        if kept_inside:
+            notes.append(f"[too large to hand out ({self.limits.artifacts_mb} MiB per action): {', '.join(kept_inside)}]")
+        return tuple(artifacts), notes
+
+    async def _discard(self) -> None:
+        """Drop a guest that is gone; the next action starts a fresh one and says so."""
+        bridge, self._bridge = self._bridge, None
+        self._notice = _STATE_LOST
+        if bridge is not None:
+            await bridge.close()
+        if self._checker is not None:
+            self._checker.forget()
+
+    # ---- files ---------------------------------------------------------------------------------------------------
+
+    def upload(self, name: str, data: bytes) -> None:
+        """Write ``data`` to the file ``name`` of the session's working folder."""
+        self._sync().run(self.aupload(name, data))
+
+    async def aupload(self, name: str, data: bytes) -> None:
+        """`upload`, for sessions opened with ``async with``."""
+        await self.aopen()
+        await cast(Bridge, self._bridge).put(name, data)
+
+    def download(self, name: str) -> bytes:
+        """Return the content of the file ``name`` of the session's working folder."""
+        return self._sync().run(self.adownload(name))
+
+    async def adownload(self, name: str) -> bytes:
+        """`download`, for sessions opened with ``async with``."""
+        await self.aopen()
+        return await cast(Bridge, self._bridge).get(name)
+
+    # ---- helpers -------------------------------------------------------------------------------------------------
+
+    def _sync(self) -> Portal:
+        if self._portal is None:
+            raise ConfigurationError("Open the session with 'with Session(...) as session:' before you use it.")
+        return self._portal
+
+    def _emit(self, event: Event) -> None:
+        if self.on_event is not None:
+            self.on_event(event)
+
+
+def cap_middle(text: str, most: int) -> str:
+    """Return ``text``, or its beginning and its end with a marker between that counts what is left out.
+
+    >>> cap_middle("abcdefghij" * 10, 60)
+    'abcdefghijabc\\n[... 73 characters left out ...]\\nhijabcdefghij'
+    """
+    if len(text) <= most:
+        return text
+    marker = "\n[... {} characters left out ...]\n"
+    kept = max(most - len(marker.format(len(text))), 2)
+    head, tail = text[: kept - kept // 2], text[len(text) - kept // 2 :]
+    return head + marker.format(len(text) - kept) + tail
+
+
+def _read_limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
+    if isinstance(limits, Limits):
+        return limits
+    try:
+        return _LIMITS.validate_python(dict(limits or {}))
+    except (ValidationError, TypeError) as error:
+        known = ", ".join(Limits.__dataclass_fields__)
+        raise ConfigurationError(f"limits={limits!r} cannot be used: {_first_problem(error)}. Known: {known}.") from error
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    return str(error)
+
+
+def _refused(checked: CheckResult, most: int) -> Observation:
+    message = checked.render()
+    return Observation(
+        text=cap_middle(f"The action was not run; nothing happened. Repair it:\n{message}", most),
+        error=ExecutionError(kind="check", name="CheckFailed", message=message),
+        findings=checked.findings,
+    )
+
+
+def _guest_error(outcome: Outcome) -> ExecutionError | None:
+    error = outcome.error
+    if error is None:
+        return None
+    return ExecutionError(
+        kind="python" if error.call is None else "tool",
+        name=error.type,
+        message=error.message,
+        traceback=error.traceback,
+    )
+
+
+def _fault(fault: SandboxError) -> ExecutionError:
+    if isinstance(fault, LimitExceeded):
+        return ExecutionError(kind="limit", name=fault.limit, message=str(fault), state_lost=fault.state_lost)
+    return ExecutionError(kind="sandbox", name=type(fault).__name__, message=str(fault), state_lost=True)
+
+
+def _error_text(error: ExecutionError | None) -> str:
+    if error is None:
+        return ""
+    lost = "\nVariables are gone; the next action starts in a fresh interpreter." if error.state_lost else ""
+    return (error.traceback or f"{error.name}: {error.message}") + lost

@@ -1,0 +1,172 @@
+"""Tools: the decorator, toolkits, and what a tool may ask for.
+
+>>> @tool(read_only=True)
+... def add(x: int, y: int = 1) -> int:
+...     '''Add two numbers.'''
+...     return x + y
+>>> add(2)
+3
+
+A decorated function stays what it is. Its `ToolSpec` is made when a `ToolRegistry` takes it.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
+
+from .context import Depends, ToolContext
+from .errors import DefinitionError
+from .invocation import invoke
+from .naming import identifier
+from .reflection import OPTIONS, location_of, make_spec
+from .signatures import Opaque
+from .specs import BoundCall, Effects, Parameter, ParameterKind, Raised, ToolKind, ToolOptions, ToolSpec
+
+__all__ = [
+    "BoundCall", "Depends", "Effects", "Opaque", "Parameter", "ParameterKind", "Raised", "ToolContext", "ToolKind",
+    "ToolOptions", "ToolSpec", "Toolkit", "invoke", "make_spec", "tool",
+]  # fmt: skip
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@overload
+def tool(function: _F, /) -> _F: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    read_only: bool = False,
+    destructive: bool = False,
+    idempotent: bool = False,
+    open_world: bool = False,
+    timeout: float | None = None,
+    retries: int = 0,
+    concurrency: int | None = None,
+    approval: bool = False,
+    cache: bool = False,
+    strict: bool = False,
+) -> Callable[[_F], _F]: ...
+def tool(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    read_only: bool = False,
+    destructive: bool = False,
+    idempotent: bool = False,
+    open_world: bool = False,
+    timeout: float | None = None,
+    retries: int = 0,
+    concurrency: int | None = None,
+    approval: bool = False,
+    cache: bool = False,
+    strict: bool = False,
+) -> Any:
+    """Declare a function a tool, and what a call of it means.
+
+    It returns the same object, so that the application can call and test it. It works on functions (``async`` and
+    generators too), methods, ``functools.partial``, callable objects and classes. Of a class, or of its instance, the
+    public methods that are decorated become tools (all public ones where none is); a registry makes one instance of a
+    class for itself, by calling it without arguments, so its tools share state within one session. What a partial
+    binds by name is hidden from the model.
+
+    Args:
+        function: The function, where the decorator stands without parentheses.
+        name: Another name than the function's own.
+        read_only: It changes nothing.
+        destructive: It may delete or overwrite.
+        idempotent: The same call again changes nothing further.
+        open_world: It reaches out to systems that others change too, such as the web.
+        timeout: Seconds after which a call is given up; None: never. Of a generator, for each item.
+        retries: How often a call that failed or timed out is tried again.
+        concurrency: How many calls may run at the same time; None: any number.
+        approval: Whether each call needs somebody's consent.
+        cache: Whether a result may be used again for the same arguments in the same session.
+        strict: Whether arguments and results must have their types already, instead of being coerced: no ``"1"`` for 1.
+
+    Raises:
+        DefinitionError: An option is out of range.
+    """
+    options = ToolOptions(
+        name=name,
+        effects=Effects(read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world),
+        timeout=timeout,
+        retries=retries,
+        concurrency=concurrency,
+        approval=approval,
+        cache=cache,
+        strict=strict,
+    )
+    if function is None:
+        return functools.partial(_declare, options=options)
+    return _declare(function, options=options)
+
+
+def _declare(function: Any, *, options: ToolOptions) -> Any:
+    if isinstance(function, staticmethod | classmethod):
+        setattr(function.__func__, OPTIONS, options)
+        return function
+    _check(options, function)
+    if isinstance(function, types.MethodType):
+        raise DefinitionError(
+            f"{location_of(function)}: {function.__qualname__} is bound already and cannot carry options; decorate it "
+            f"in its class, or write tool(...)(functools.partial(obj.{function.__name__}))."
+        )
+    try:
+        setattr(function, OPTIONS, options)
+    except AttributeError:
+        raise DefinitionError(
+            f"{location_of(function)}: {function!r} cannot carry options; wrap it in functools.partial."
+        ) from None
+    return function
+
+
+def _check(options: ToolOptions, function: Any) -> None:
+    if not callable(function):
+        raise DefinitionError(f"@tool is for functions, not for {function!r}; write @tool(name='...') for options.")
+    wrong = {
+        "timeout": options.timeout is not None and options.timeout <= 0,
+        "retries": options.retries < 0,
+        "concurrency": options.concurrency is not None and options.concurrency < 1,
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            value = getattr(options, name)
+            raise DefinitionError(f"{location_of(function)}: {name}={value!r} is out of range; it must be positive.")
+    if options.effects.read_only and options.effects.destructive:
+        raise DefinitionError(f"{location_of(function)}: a tool is either read_only or destructive; drop one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Toolkit:
+    """A named set of tools; in an action ``tools.<name>``.
+
+    >>> Toolkit("maths", tools=[], summary="Numbers.").name
+    'maths'
+
+    Raises:
+        DefinitionError: The name is not an identifier that can stand after ``tools.``.
+    """
+
+    name: str
+    tools: Sequence[Any] = field(kw_only=True)
+    """Functions, bound methods, classes, instances, partials, specifications."""
+    version: str | None = field(default=None, kw_only=True)
+    summary: str = field(default="", kw_only=True)
+    """One sentence for people and models."""
+    config: Any = field(default=None, kw_only=True)
+    """A configuration, or a class that is called without arguments; tools read the object as ``context.config``."""
+    instructions: str = field(default="", kw_only=True)
+    """What the model should know about the tools together."""
+
+    def __post_init__(self) -> None:
+        if self.name != identifier(self.name, owner=f"toolkit {self.name!r}"):
+            raise DefinitionError(
+                f"{self.name!r} cannot be the name of a toolkit, because 'tools.{self.name}' must be a module; "
+                f"write {identifier(self.name, owner='')!r}."
+            )

@@ -1,0 +1,75 @@
+"""Messages cut out of a byte stream: a 4-byte big-endian length and a UTF-8 JSON object each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NoReturn
+
+from ..errors import ProtocolViolation
+from .scalars import Json
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"bare {name}")
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
+_from_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def encode_frame(message: Mapping[str, Json]) -> bytes:
+    """Return the message as a frame."""
+    # A lone surrogate becomes its JSON escape, which is what JSON has for it.
+    body = _to_json(message).encode("utf-8", "backslashreplace")
+    return len(body).to_bytes(4, "big") + body
+
+
+class FrameBuffer:
+    """Cuts a byte stream into frames.
+
+    Args:
+        limit: Bytes that a frame's body may have; more is refused before it is read.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._data = bytearray()
+
+    def __len__(self) -> int:
+        """Bytes that belong to no complete frame yet."""
+        return len(self._data)
+
+    def feed(self, chunk: bytes) -> list[dict[str, Json]]:
+        """Return the messages that are complete with this chunk.
+
+        Raises:
+            ProtocolViolation: The bytes are not frames, or one is too large.
+        """
+        data = self._data
+        data += chunk
+        messages: list[dict[str, Json]] = []
+        start = 0
+        while len(data) - start >= 4:
+            size = int.from_bytes(data[start : start + 4], "big")
+            if size > self._limit:
+                raise ProtocolViolation(
+                    f"the guest announced a message of {size:,} bytes; at most {self._limit:,} are allowed"
+                )
+            end = start + 4 + size
+            if len(data) < end:
+                break
+            messages.append(_parse(data[start + 4 : end]))
+            start = end
+        del data[:start]
+        return messages
+
+
+def _parse(body: bytearray) -> dict[str, Json]:
+    try:
+        message = _from_json(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise ProtocolViolation(f"the guest sent a message that is not JSON: {str(error)[:100]}") from None
+    if not isinstance(message, dict):
+        raise ProtocolViolation(f"the guest sent a {type(message).__name__} where a message was expected")
+    return message

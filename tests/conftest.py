@@ -1,0 +1,36 @@
+"""What all tests share: no toolkit is loaded that merely happens to be installed; snapshots that people can read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from codeact_tools.toolkits import ENABLED
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+Snapshot = Callable[[str, str], None]
+"""Compares a text with the file of that name in ``tests/snapshots``."""
+
+
+@pytest.fixture(autouse=True)
+def only_the_bundled_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see the toolkit ``calendar`` and no other, whatever else is installed on the machine."""
+    monkeypatch.setenv(ENABLED, "calendar")
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    """Compare a text with a file; ``UPDATE_SNAPSHOTS=1`` in the environment writes the file instead."""
+
+    def compare(name: str, text: str) -> None:
+        path = SNAPSHOTS / name
+        if os.environ.get("UPDATE_SNAPSHOTS") == "1":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == text, f"{path} differs; UPDATE_SNAPSHOTS=1 rewrites it"
+
+    return compare
