@@ -7,7 +7,7 @@ from .events import Artifact, CallRecord, Event, ExecutionError, Finding, Observ
 from .registry import ToolRegistry
 from .sandbox.base import Limits
 from .session import Session
-from .tools import Effects, Toolkit, ToolContext, ToolSpec, tool
+from .tools import Effects, ToolContext, Toolkit, ToolSpec, tool
 
 __version__ = "0.1.0"
 

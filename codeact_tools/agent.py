@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Self, TypeVar, cast, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from ._portal import Portal
 from .answers import AnswerBox
@@ -37,6 +38,9 @@ from .session import CheckMode, Session
 from .toolkits import ToolSource, resolve_tools
 
 T = TypeVar("T")
+_ACTION_NUMBER = re.compile(r"<action \d+>")
+"""The file name of an action in tracebacks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult(Generic[T]):
@@ -136,33 +140,19 @@ class CodeActAgent:
         self, task: str, *, output_type: Any = str, on_event: Callable[[Event], None] | None = None
     ) -> RunResult[Any]:
         """`run` for asynchronous callers."""
-        events: list[Event] = []
-        async with aclosing(self.stream(task, output_type=output_type)) as stream:
-            async for event in stream:
-                events.append(event)
-                if on_event is not None:
-                    on_event(event)
-        last = cast(RunFinished, events[-1])
-        artifacts = {
-            artifact.name: artifact
-            for event in events
-            if isinstance(event, ActionFinished)
-            for artifact in event.observation.artifacts
-        }
-        return RunResult(
-            answer=last.answer, events=tuple(events), usage=last.usage, artifacts=tuple(artifacts.values())
-        )
+        async with self.conversation(output_type=output_type) as conversation:
+            return await conversation.arun(task, on_event=on_event)
 
-    async def stream(self, task: str, *, output_type: Any = str) -> AsyncIterator[Event]:
+    async def stream(self, task: str, *, output_type: Any = str) -> AsyncGenerator[Event]:
         """Solve ``task`` and yield what happens.
 
         The last event is `RunFinished`, or `RunFailed`, after which the error is raised. Closing the iterator cancels
         the run.
         """
-        async with self.conversation(output_type=output_type) as conversation:
-            async with aclosing(conversation.stream(task)) as stream:
-                async for event in stream:
-                    yield event
+        conversation = self.conversation(output_type=output_type)
+        async with conversation, aclosing(conversation.stream(task)) as stream:
+            async for event in stream:
+                yield event
 
     def conversation(self, *, output_type: Any = str) -> Conversation:
         """A dialogue: one session and one history for several tasks. Use it with ``async with``."""
@@ -200,12 +190,29 @@ class Conversation:
     async def __aexit__(self, *exc: object) -> None:
         await self.session.aclose()
 
-    async def stream(self, task: str) -> AsyncIterator[Event]:
+    async def arun(self, task: str, *, on_event: Callable[[Event], None] | None = None) -> RunResult[Any]:
+        """Solve one more task; see `CodeActAgent.run`."""
+        events: list[Event] = []
+
+        def emit(event: Event) -> None:
+            events.append(event)
+            if on_event is not None:
+                on_event(event)
+
+        finished = await self._run(task, emit)
+        artifacts = {
+            artifact.name: artifact
+            for event in events
+            if isinstance(event, ActionFinished)
+            for artifact in event.observation.artifacts
+        }
+        return RunResult(
+            answer=finished.answer, events=tuple(events), usage=finished.usage, artifacts=tuple(artifacts.values())
+        )
+
+    async def stream(self, task: str) -> AsyncGenerator[Event]:
         """Solve one more task; see `CodeActAgent.stream`."""
-        if not task.strip():
-            raise ConfigurationError("The task is empty; say what to do.")
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        self.session.on_event = events.put_nowait
         run = asyncio.create_task(self._run(task, events.put_nowait))
         run.add_done_callback(lambda _: events.put_nowait(None))
         try:
@@ -216,8 +223,11 @@ class Conversation:
             run.cancel()
             await asyncio.gather(run, return_exceptions=True)
 
-    async def _run(self, task: str, emit: Callable[[Event], None]) -> None:
+    async def _run(self, task: str, emit: Callable[[Event], None]) -> RunFinished:
         """One task, from its first event to its last."""
+        if not task.strip():
+            raise ConfigurationError("The task is empty; say what to do.")
+        self.session.on_event = emit
         started = time.perf_counter()
         spent = [Usage()]
 
@@ -236,7 +246,9 @@ class Conversation:
         except asyncio.CancelledError:
             emit(RunFailed(error="Cancelled", message="The run was cancelled.", usage=total()))
             raise
-        emit(RunFinished(answer=answer, usage=total()))
+        finished = RunFinished(answer=answer, usage=total())
+        emit(finished)
+        return finished
 
     def _opening(self, task: str) -> RunStarted:
         return RunStarted(
@@ -320,12 +332,13 @@ class Patience:
     def watch(self, code: str, observation: str) -> str:
         """Return the observation, with a nudge where the model has just seen the very same one from the same code."""
         self._useless = 0
-        self._repeated = self._repeated + 1 if (code, observation) == self._last else 1
-        self._last = (code, observation)
+        seen = (code, _ACTION_NUMBER.sub("", observation))
+        self._repeated = self._repeated + 1 if seen == self._last else 1
+        self._last = seen
         if self._repeated == self.MOST_IN_A_ROW:
             raise ModelReplyError(
-                f"The model repeats itself: it wrote the same action {self.MOST_IN_A_ROW} times in a row, each with the "
-                f"same outcome ({first_line(observation)!r}). Rephrase the task, or use a stronger model."
+                f"The model repeats itself: it wrote the same action {self.MOST_IN_A_ROW} times in a row, each with "
+                f"the same outcome ({first_line(observation)!r}). Rephrase the task, or use a stronger model."
             )
         if self._repeated == 1:
             return observation

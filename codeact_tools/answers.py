@@ -73,7 +73,9 @@ class AnswerBox:
 
 def _readings(text: str) -> list[Any]:
     """What ``text`` may mean: a JSON document, a Python literal, the text itself."""
-    text = text.strip().removeprefix("```json").removeprefix("```python").removeprefix("```").removesuffix("```").strip()
+    text = (
+        text.strip().removeprefix("```json").removeprefix("```python").removeprefix("```").removesuffix("```").strip()
+    )
     readings: list[Any] = []
     for parse in (json.loads, ast.literal_eval):
         try:

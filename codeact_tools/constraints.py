@@ -6,10 +6,11 @@ Each text holds ``{x}`` in the place of the value; one that starts with ``#`` is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import typing
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from annotated_types import BaseMetadata, GroupedMetadata, Predicate
+from annotated_types import BaseMetadata, Predicate
 from pydantic.fields import FieldInfo
 
 _ORDERED: Final = ("gt", "ge", "lt", "le", "multiple_of")
@@ -26,10 +27,10 @@ def flatten(metadata: Sequence[object]) -> Iterator[object]:
     for item in metadata:
         if isinstance(item, FieldInfo):
             yield from flatten(item.metadata)
-        elif isinstance(item, GroupedMetadata):
-            yield from flatten(list(item))
-        else:
+        elif isinstance(item, BaseMetadata) or not getattr(item, "__is_annotated_types_grouped_metadata__", False):
             yield item
+        else:
+            yield from flatten(list(typing.cast("Iterable[object]", item)))
 
 
 def constraint_texts(metadata: Sequence[object]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Final, Literal
 
-from .expressions import UNSET, Renames, TypeExpr, Variable, literal
+from .expressions import NO_RENAMES, UNSET, Renames, TypeExpr, Variable, literal
 
 TypeKind = Literal["record", "namedtuple", "enum", "typeddict", "exception", "alias", "import", "handle"]
 
@@ -44,10 +44,16 @@ class FieldDef:
         """Whether the constructor can do without it."""
         return self.default is not UNSET or self.has_factory or not self.required
 
-    def source(self, names: Renames = {}, *, stub: bool = False, subject: bool = True) -> str:  # noqa: B006
+    @property
+    def wrapper(self) -> str:
+        """What goes around the annotation: ``InitVar``, ``NotRequired`` or nothing."""
+        return "InitVar" if not self.stored else "" if self.required else "NotRequired"
+
+    def source(self, names: Renames = NO_RENAMES, *, stub: bool = False, wrapper: str = "") -> str:
         """``price: Decimal = Decimal("0")``; as a stub with ``...`` for the default."""
-        text = f"{self.name}: {self.type.render(self.name if subject else '', names, quote=stub)}"
-        if not self.optional or not self.required:
+        annotation = self.type.render(self.name, names, quote=stub)
+        text = f"{self.name}: {wrapper}[{annotation}]" if wrapper else f"{self.name}: {annotation}"
+        if not self.optional or not self.required or not self.init:
             return text
         return f"{text} = {'...' if stub or self.default is UNSET else default_source(self.default)}"
 
@@ -59,8 +65,8 @@ class TypeDef:
     name: str
     """As the model sees it: an identifier, unique in the catalog."""
     kind: TypeKind
-    """``record``: pydantic model, dataclass or attrs class; ``alias``: NewType, PEP 695 alias, ``RootModel``; ``import``:
-    a class that the guest imports by itself, e.g. ``datetime.date``; ``handle``: a value that stays on the host."""
+    """``record``: pydantic model, dataclass, attrs class; ``alias``: NewType, PEP 695 alias, ``RootModel``;
+    ``import``: a class that the guest imports by itself, e.g. ``datetime.date``; ``handle``: a value of the host."""
     python: Any
     """The host's object: class, alias, or NewType."""
     toolkit: str | None = None
@@ -83,10 +89,8 @@ class TypeDef:
     def references(self) -> tuple[str, ...]:
         """Names of the definitions that this one mentions."""
         found: dict[str, None] = {}
-        for each in (*self.fields, self):
-            expression = each.target if isinstance(each, TypeDef) else each.type
-            if expression is not None:
-                found.update(dict.fromkeys(expression.references()))
+        for expression in (*(each.type for each in self.fields), *([self.target] if self.target else [])):
+            found.update(dict.fromkeys(expression.references()))
         if self.kind in ("record", "exception") and self.base:
             found[self.base] = None
         return tuple(found)
@@ -100,7 +104,8 @@ class TypeDef:
                 doc = f"  # {self.doc}" if self.doc else ""
                 return f"{self.name} = {self.target.render('value') if self.target else 'Any'}{doc}"
             case "handle":
-                return f'class {self.name}:\n    """{self.doc or "Opaque: pass it on to other tools."}"""'
+                doc = " ".join(filter(None, [self.doc, "Opaque: pass it on to other tools."]))
+                return f"class {self.name}:\n    {docstring_source(doc)}"
             case "enum":
                 lines = [f"{name} = {default_source(value)}" for name, value in self.members]
             case _:
@@ -116,7 +121,7 @@ class TypeDef:
         return [docstring_source(self.doc)] if self.doc else []
 
 
-def class_bases(definition: TypeDef, names: Renames = {}) -> tuple[str, ...]:  # noqa: B006
+def class_bases(definition: TypeDef, names: Renames = NO_RENAMES) -> tuple[str, ...]:
     """What stands in the parentheses of the class statement."""
     variables = (f"Generic[{', '.join(each.name for each in definition.variables)}]",) if definition.variables else ()
     match definition.kind:
@@ -145,11 +150,8 @@ def docstring_source(text: str) -> str:
 
 
 def _field_line(definition: TypeDef, field: FieldDef) -> str:
-    text = field.source()
-    if not field.stored:
-        text = f"{field.name}: InitVar[{field.type.render()}]{text.removeprefix(FieldDef(name=field.name, type=field.type).source())}"
-    if definition.kind == "typeddict" and not field.required and definition.base == "total":
-        text = f"{field.name}: NotRequired[{field.type.render(field.name)}]"
+    is_partial = definition.kind == "typeddict" and definition.base == "partial"
+    text = field.source(wrapper="" if is_partial else field.wrapper)
     comment = "; ".join(filter(None, ["computed" if not field.init and definition.kind == "record" else "", field.doc]))
     return f"{text}  # {comment}" if comment else text
 

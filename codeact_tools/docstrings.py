@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from docstring_parser import Docstring, google, numpydoc, rest
+from docstring_parser import Docstring, ParseError, google, numpydoc, rest
 
 _NUMPY: Final = re.compile(r"^[A-Z][A-Za-z ]+\n-{3,}[ \t]*$", re.MULTILINE)
 _REST: Final = re.compile(
@@ -23,7 +23,8 @@ _GOOGLE: Final = re.compile(
     r"|Keyword Arguments|Other Parameters):[ \t]*$",
     re.MULTILINE,
 )
-_EXAMPLE_HEADER: Final = re.compile(r"^Examples?(:{1,2}[ \t]*|[ \t]*\n-{3,}[ \t]*)(?=\n|\Z)", re.MULTILINE)
+_EXAMPLE_HEADER: Final = re.compile(r"^Examples?:{1,2}[ \t]*$")
+_UNDERLINE: Final = re.compile(r"^-{3,}[ \t]*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +62,16 @@ def parse_docstring(text: str | None) -> ParsedDocstring:
         return _EMPTY
     text = inspect.cleandoc(text)
     prose, examples = _split_examples(text) if ">>>" in text else (text, ())
-    parse = _style(prose)
-    if parse is None:
-        summary, _, description = prose.partition("\n\n")
+    parsed = _parse_sections(prose)
+    if parsed is not None:
+        between = "\n\n" if parsed.blank_after_short_description else "\n"
+        prose = between.join(filter(None, [parsed.short_description, parsed.long_description]))
+    summary, _, description = prose.partition("\n\n")
+    if parsed is None:
         return ParsedDocstring(summary=_line(summary), description=description.strip(), examples=examples)
-    parsed = parse(prose)
     return ParsedDocstring(
-        summary=_line(parsed.short_description),
-        description=(parsed.long_description or "").strip(),
+        summary=_line(summary),
+        description=description.strip(),
         parameters=_entries(parsed, attributes=False),
         attributes=_entries(parsed, attributes=True),
         repeated=_repeated([each.arg_name for each in parsed.params]),
@@ -78,37 +81,39 @@ def parse_docstring(text: str | None) -> ParsedDocstring:
     )
 
 
-def _style(text: str) -> Callable[[str], Docstring] | None:
-    if _NUMPY.search(text):
-        return numpydoc.parse
-    if _GOOGLE.search(text):
-        return google.parse
-    if _REST.search(text):
-        return rest.parse
-    return None
+def _parse_sections(text: str) -> Docstring | None:
+    """None where the text has no sections, or they are not of the style that they look like."""
+    style = (
+        numpydoc if _NUMPY.search(text) else google if _GOOGLE.search(text) else rest if _REST.search(text) else None
+    )
+    try:
+        return style.parse(text) if style is not None else None
+    except ParseError:
+        return None
 
 
 def _split_examples(text: str) -> tuple[str, tuple[str, ...]]:
-    """Take the ``>>>`` blocks, each up to its blank line, and the headers above them out of ``text``."""
+    """Take the sections of examples, and ``>>>`` blocks that stand elsewhere, out of ``text``."""
     prose: list[str] = []
     examples: list[list[str]] = []
-    inside = False
-    for line in text.split("\n"):
-        inside = line.lstrip().startswith(">>>") or (inside and bool(line.strip()))
-        if not inside:
-            prose.append(line)
-        elif prose and prose[-1] is _BREAK:
+    in_section = in_block = False
+    lines = text.split("\n")
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        is_underlined = bool(_UNDERLINE.match(following)) and bool(line.strip())
+        if _GOOGLE.match(line) or _REST.match(line) or is_underlined or _EXAMPLE_HEADER.match(line):
+            in_section = bool(_EXAMPLE_HEADER.match(line)) or (is_underlined and line.startswith("Example"))
+            in_block = False
+        if line.lstrip().startswith(">>>"):
+            if not in_block:
+                examples.append([])
+            in_block = True
+        elif not line.strip():
+            in_block = False
+        if in_block:
             examples[-1].append(line)
-        else:
-            examples.append([line])
-            prose.append(_BREAK)
-    kept = "\n".join(line for line in prose if line is not _BREAK)
-    texts = tuple(inspect.cleandoc("\n".join(lines)) for lines in examples)
-    return _EXAMPLE_HEADER.sub("", kept).strip(), texts
-
-
-_BREAK: Final = "\0"
-"""Marks the place of an example among the lines of prose."""
+        elif not in_section:
+            prose.append(line)
+    return "\n".join(prose).strip(), tuple(inspect.cleandoc("\n".join(each)) for each in examples)
 
 
 def _entries(parsed: Docstring, *, attributes: bool) -> dict[str, str]:

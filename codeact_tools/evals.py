@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .agent import CodeActAgent
 from .errors import CodeActError
-from .events import RunFailed, RunFinished, Usage
+from .events import Event, RunFailed, RunFinished, Usage
 
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
@@ -54,7 +54,9 @@ def mentions(*parts: str | float) -> Callable[[str], bool]:
     return right
 
 
-async def evaluate(agent: CodeActAgent, tasks: Iterable[Task]) -> AsyncIterator[Score]:
+async def evaluate(
+    agent: CodeActAgent, tasks: Iterable[Task], *, on_event: Callable[[Event], None] | None = None
+) -> AsyncIterator[Score]:
     """Run ``tasks`` one after the other, each in a session of its own, and yield the scores.
 
     An error of the model or of a run counts as not solved; a wrong configuration or a missing sandbox is raised.
@@ -63,6 +65,8 @@ async def evaluate(agent: CodeActAgent, tasks: Iterable[Task]) -> AsyncIterator[
         answer, usage, solved = "", Usage(), False
         try:
             async for event in agent.stream(task.question):
+                if on_event is not None:
+                    on_event(event)
                 if isinstance(event, RunFinished):
                     answer, usage = str(event.answer), event.usage
                     solved = task.right(answer)

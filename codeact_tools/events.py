@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 from pydantic_core import to_jsonable_python
 
-FindingKind = Literal["syntax", "import", "name", "type", "argument", "attribute", "key", "await", "constraint", "checker"]
+FindingKind = Literal["syntax", "import", "name", "type", "argument", "attribute", "key", "await", "constraint"]
 ErrorKind = Literal["check", "tool", "python", "limit", "sandbox"]
 
 

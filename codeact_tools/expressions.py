@@ -1,7 +1,7 @@
 """The expression tree of an annotation, and Python source for default values.
 
-Nodes are plain frozen values. `TypeExpr.render` writes the annotation as Python source: without arguments the bare type,
-with a ``subject`` also the constraints, as an expression over that name.
+Nodes are plain frozen values. `TypeExpr.render` writes the annotation as Python source: without arguments the bare
+type, with a ``subject`` also the constraints, as an expression over that name.
 
 >>> Constrained(Name("int"), ("1 <= {x} <= 100",)).render("limit")
 'Annotated[int, 1 <= limit <= 100]'
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
+
+from typing_extensions import override
 
 Renames = Mapping[str, str]
 NO_RENAMES: Final[Renames] = MappingProxyType({})
@@ -73,7 +75,8 @@ class Name(TypeExpr):
 
     text: str
 
-    def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:  # noqa: ARG002
+    @override
+    def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:
         return self.text
 
 
@@ -84,12 +87,14 @@ class Ref(TypeExpr):
     name: str
     arguments: tuple[TypeExpr, ...] = ()
 
+    @override
     def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:
         name = names.get(self.name, self.name)
         if not self.arguments:
             return name
         return f"{name}[{', '.join(_inner(each, subject, 'item', names, quote) for each in self.arguments)}]"
 
+    @override
     def children(self) -> tuple[TypeExpr, ...]:
         return self.arguments
 
@@ -101,6 +106,7 @@ class Generic(TypeExpr):
     origin: str
     arguments: tuple[TypeExpr, ...]
 
+    @override
     def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:
         if not self.arguments:
             return f"{self.origin}[()]"
@@ -110,6 +116,7 @@ class Generic(TypeExpr):
         )
         return f"{self.origin}[{', '.join(rendered)}]"
 
+    @override
     def children(self) -> tuple[TypeExpr, ...]:
         return self.arguments
 
@@ -120,9 +127,11 @@ class Union(TypeExpr):
 
     options: tuple[TypeExpr, ...]
 
+    @override
     def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:
         return " | ".join(option.render(subject, names, quote=quote) for option in self.options)
 
+    @override
     def children(self) -> tuple[TypeExpr, ...]:
         return self.options
 
@@ -142,7 +151,8 @@ class Choice(TypeExpr):
     values: tuple[object, ...]
     """Strings, bytes, ints, bools, None and `Member`s."""
 
-    def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:  # noqa: ARG002
+    @override
+    def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:
         texts = (
             f"{names.get(value.type_name, value.type_name)}.{value.name}"
             if isinstance(value, Member)
@@ -160,9 +170,11 @@ class Variable(TypeExpr):
     bound: TypeExpr | None = None
     constraints: tuple[TypeExpr, ...] = ()
 
-    def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:  # noqa: ARG002
+    @override
+    def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:
         return self.name
 
+    @override
     def children(self) -> tuple[TypeExpr, ...]:
         return (*([self.bound] if self.bound else []), *self.constraints)
 
@@ -175,6 +187,7 @@ class Constrained(TypeExpr):
     constraints: tuple[str, ...]
     """Python expressions with ``{x}`` in the place of the value; other text is a note, marked by a leading ``#``."""
 
+    @override
     def render(self, subject: str = "", names: Renames = NO_RENAMES, *, quote: bool = False) -> str:
         base = self.base.render(subject, names, quote=quote)
         if not subject:
@@ -182,6 +195,7 @@ class Constrained(TypeExpr):
         notes = (_note(each, subject, quote=quote) for each in self.constraints)
         return f"Annotated[{base}, {', '.join(notes)}]"
 
+    @override
     def children(self) -> tuple[TypeExpr, ...]:
         return (self.base,)
 

@@ -89,7 +89,9 @@ class HostCalls:
             values = [decode(value) for value in args]
             named = {name: decode(value) for name, value in kwargs.items()}
         except WireError as error:
-            raise InvalidCall(f"{spec.qualified}: an argument cannot be sent: {error}\nSignature: {spec.signature()}") from error
+            raise InvalidCall(
+                f"{spec.qualified}: an argument cannot be sent: {error}\nSignature: {spec.signature()}"
+            ) from error
         return spec, spec.bind(values, named)
 
     async def _authorize(self, spec: ToolSpec, record: CallRecord) -> None:
@@ -127,7 +129,9 @@ class HostCalls:
         if isinstance(error, CallRefused):
             return error
         if isinstance(error, InvalidResult):
-            return CallRefused("InvalidResult", f"The tool {tool} misbehaved: its result does not fit its signature. {MOVE_ON}")
+            return CallRefused(
+                "InvalidResult", f"The tool {tool} misbehaved: its result does not fit its signature. {MOVE_ON}"
+            )
         if isinstance(error, ToolFailed) and error.__cause__ is not None:
             return CallRefused("ToolFailed", str(error))
         if isinstance(error, InvalidCall | ToolTimeout | ToolDenied | ToolFailed):

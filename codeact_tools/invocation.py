@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -43,12 +44,24 @@ async def invoke(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
 
 
 async def _run_once(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
-    async with AsyncExitStack() as stack, asyncio.timeout(spec.timeout):
+    async with AsyncExitStack() as stack, _timeout(spec):
         args, kwargs = await _with_injected(spec, bound, context, stack)
         if spec.kind == "coroutine":
             return await spec.function(*args, **kwargs)
         value = await in_thread(spec.function, *args, **kwargs)
         return await value if inspect.isawaitable(value) else value
+
+
+@asynccontextmanager
+async def _timeout(spec: ToolSpec) -> AsyncIterator[None]:
+    """Give up after the tool's timeout; a TimeoutError of the tool itself stays what it is."""
+    try:
+        async with asyncio.timeout(spec.timeout) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise ToolTimeout(f"{spec.qualified} took longer than {spec.timeout:g} s and was given up.") from error
 
 
 async def _stream(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> AsyncIterator[Any]:
@@ -57,7 +70,7 @@ async def _stream(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Asy
         source = await _iterator(spec, args, kwargs)
         stack.push_async_callback(source.close)
         while True:
-            async with asyncio.timeout(spec.timeout):
+            async with _timeout(spec):
                 item = await source.next()
             if item is _EXHAUSTED:
                 return
@@ -100,10 +113,6 @@ async def _guarded(spec: ToolSpec) -> AsyncIterator[None]:
         raise
     except declared:
         raise
-    except TimeoutError as error:
-        if spec.timeout is not None and isinstance(error.__cause__, asyncio.CancelledError):
-            raise ToolTimeout(f"{spec.qualified} took longer than {spec.timeout:g} s and was given up.") from error
-        raise _failed(spec, error) from error
     except (Exception, SystemExit) as error:
         raise _failed(spec, error) from error
 
@@ -132,14 +141,16 @@ async def _with_injected(
     if not spec.injections:
         return bound.args, bound.kwargs
     injected: dict[str, Any] = {}
+    config = spec.config if context.config is None else context.config
+    context = replace(context, tool=spec.qualified, config=config)
     for parameter, source in spec.injections:
         injected[parameter] = context if source is None else await _resolve(source, context, stack)
     args: list[Any] = []
     given = list(bound.args)
     kwargs = dict(bound.kwargs)
     by_position = True
-    for name, parameter in spec.call_signature.parameters.items():
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+    for name, each in spec.call_signature.parameters.items():
+        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
             if name in injected and by_position:
                 args.append(injected.pop(name))
             elif name not in injected and given:

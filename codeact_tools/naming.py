@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import unicodedata
 from typing import Final
 
 from .errors import DefinitionError
@@ -26,7 +27,9 @@ def identifier(name: str, *, owner: str) -> str:
     """
     if name.isidentifier() and name.isascii() and name not in _TAKEN:
         return name
-    mapped = re.sub(r"\W+", "_", name.strip())
+    normal = unicodedata.normalize("NFKC", name.strip())
+    marked = "".join(each if f"a{each}".isidentifier() else " " for each in normal)
+    mapped = re.sub(" +", "_", marked)
     if not mapped.strip("_"):
         raise DefinitionError(f"{owner}: {name!r} cannot be the name of a tool; give it one: @tool(name='...').")
     if not mapped.isidentifier():

@@ -69,7 +69,7 @@ def _rules(allow_imports: Sequence[str]) -> Iterable[str]:
     yield f"All tools and the types in their signatures are defined already. Only these can be imported: {modules}."
 
 
-# ---- the worked example ------------------------------------------------------------------------------------------------
+# ---- the worked example ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +100,12 @@ def worked_example(registry: ToolRegistry, dialect: Dialect, *, answer_tool: str
     names = ("first", "second", "third")
     code = "\n".join(sample.code(name) for name, sample in zip(names, samples, strict=False))
     output = "\n".join(sample.output for sample in samples)
-    question = " ".join(f"({number}) {sample.spec.summary}" for number, sample in enumerate(samples, 1))
-    answer = " ".join(f"({number}) {sample.output}" for number, sample in enumerate(samples, 1))
-    tools = " and ".join(dict.fromkeys(sample.spec.name for sample in samples))
-    last = (
-        dialect.write_action(f"{answer_tool}({names[0]})")
-        if answer_tool
-        else dialect.write_answer(answer, "The output has all that is needed.")
-    )
+    question = " and what is ".join(f"`{sample.expression}`" for sample in samples)
+    answer = ", and ".join(f"{sample.spec.name} gives {sample.output}" for sample in samples)
+    last = dialect.write_action(f"{answer_tool}({names[0]})") if answer_tool else dialect.write_answer(f"{answer}.")
     turns = [
-        ("User", dialect.task.replace("{task}", f"Do this with the inputs of the example: {question}")),
-        ("Assistant", dialect.write_action(code, f"I call {tools} and print what they return.")),
+        ("User", dialect.task.replace("{task}", f"What is {question}?")),
+        ("Assistant", dialect.write_action(code, "I call the tools and print what they return.")),
         ("User", dialect.observe(output)),
         ("Assistant", last),
     ]
@@ -118,15 +113,10 @@ def worked_example(registry: ToolRegistry, dialect: Dialect, *, answer_tool: str
 
 
 def _samples(registry: ToolRegistry, most: int = 2) -> list[_Sample]:
-    """The first usable example of each of the first tools; tools without side effects come first."""
-    specs = sorted(registry.specs, key=lambda spec: not spec.effects.read_only)
-    samples: list[_Sample] = []
-    for spec in specs:
-        if (sample := _sample(spec)) is not None:
-            samples.append(sample)
-        if len(samples) == most:
-            break
-    return samples
+    """One example of each of a few tools: those without side effects and without preparations first."""
+    samples = [sample for spec in registry.specs if (sample := _sample(spec)) is not None]
+    samples.sort(key=lambda sample: (not sample.spec.effects.read_only, len(sample.setup), "\n" in sample.output))
+    return samples[:most]
 
 
 def _sample(spec: ToolSpec) -> _Sample | None:

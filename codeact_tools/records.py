@@ -1,4 +1,4 @@
-"""What classes with fields look like inside: pydantic models, dataclasses, attrs classes, typed dictionaries, named tuples.
+"""What classes with fields look like inside: models, dataclasses, attrs classes, typed dictionaries, named tuples.
 
 `inspect_record` gives their fields with resolved annotations, in one form for all of them.
 """
@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
-from collections.abc import Mapping
+import typing
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
-from typing import Any, Final, NamedTuple, NotRequired, Required, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, NotRequired, Required, get_origin, get_type_hints
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo, PydanticUndefined
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from typing_extensions import ReadOnly, is_typeddict
 
 from .docstrings import parse_docstring
@@ -88,12 +91,20 @@ def resolve_hints(target: Any, *, owner: str, local: Mapping[str, object] | None
     try:
         return get_type_hints(target, localns=names or None, include_extras=True)
     except NameError as error:
+        where = _mentioning(target, error.name or "")
         raise DefinitionError(
-            f"{owner}: an annotation mentions {error.name!r}, which is not defined there; import it (outside of "
+            f"{owner}: the annotation{where} mentions {error.name!r}, which is not defined; import it (outside of "
             f"'if TYPE_CHECKING'), or define it before the tool is registered."
         ) from error
     except (SyntaxError, TypeError, AttributeError) as error:
         raise DefinitionError(f"{owner}: an annotation cannot be evaluated: {error}; write a type there.") from error
+
+
+def _mentioning(target: Any, name: str) -> str:
+    """`` of 'x'``, where ``x`` is the parameter or field whose annotation holds ``name``."""
+    annotations: dict[str, object] = getattr(target, "__annotations__", {})
+    found = [each for each, text in annotations.items() if isinstance(text, str) and re.search(rf"\b{name}\b", text)]
+    return f" of {found[0]!r}" if found else ""
 
 
 def enclosing_names(target: Any) -> dict[str, Any]:
@@ -127,7 +138,7 @@ def _default(value: object, factory: object = None) -> tuple[object, bool]:
         return _default(value.default, value.default_factory)
     if factory is not None and factory is not dataclasses.MISSING:
         if factory in (list, dict, set, tuple, frozenset):
-            return factory(), False  # type: ignore[operator]
+            return typing.cast("Callable[[], object]", factory)(), False
         return UNSET, True
     if value is PydanticUndefined or value is dataclasses.MISSING or value is ...:
         return UNSET, False
@@ -144,9 +155,7 @@ def _model(cls: type[BaseModel], owner: str) -> RawRecord:
     fields = []
     for name, info in cls.model_fields.items():
         default, has_factory = _default(info)
-        annotation = info.annotation
-        for item in info.metadata:
-            annotation = Annotated_(annotation, item)
+        annotation = annotated(info.annotation, info.metadata)
         doc = info.description or docs.get(name, "")
         fields.append(RawField(name, annotation, default, has_factory, kw_only=True, doc=_line(doc)))
     for name, computed in cls.model_computed_fields.items():
@@ -155,11 +164,11 @@ def _model(cls: type[BaseModel], owner: str) -> RawRecord:
     return RawRecord("record", fields, frozen=bool(cls.model_config.get("frozen")))
 
 
-def Annotated_(annotation: Any, item: object) -> Any:  # noqa: N802
-    """``Annotated[annotation, item]``, made at run time."""
-    from typing import Annotated
-
-    return Annotated[annotation, item]
+def annotated(annotation: Any, metadata: Iterable[object]) -> Any:
+    """``Annotated[annotation, *metadata]``, made at run time."""
+    for item in metadata:
+        annotation = Annotated[annotation, item]
+    return annotation
 
 
 def _dataclass(cls: type[Any], owner: str) -> RawRecord:
@@ -175,8 +184,7 @@ def _dataclass(cls: type[Any], owner: str) -> RawRecord:
         elif not stored:
             continue  # a ClassVar
         if isinstance(each.default, FieldInfo):
-            for item in each.default.metadata:
-                annotation = Annotated_(annotation, item)
+            annotation = annotated(annotation, each.default.metadata)
         default, has_factory = _default(each.default, each.default_factory)
         doc = each.default.description if isinstance(each.default, FieldInfo) else None
         doc = doc or getattr(each, "doc", None) or docs.get(name, "")
@@ -203,7 +211,7 @@ def _attrs(cls: type[Any], owner: str) -> RawRecord:
         stored = name == each.name  # the constructor of a private attribute takes it under its public name
         fields.append(RawField(name, annotation, default, has_factory, each.init, stored, True, each.kw_only, doc))
     positional = not all(field.kw_only for field in fields if field.init) or not fields
-    frozen = cls.__setattr__ is not object.__setattr__ and cls.__setattr__.__name__ == "_frozen_setattrs"
+    frozen = cls.__setattr__.__name__ == "_frozen_setattrs"
     return RawRecord("record", fields, positional=positional, frozen=frozen)
 
 

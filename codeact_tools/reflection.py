@@ -1,10 +1,11 @@
-"""From a function to its `ToolSpec`: signature, resolved annotations, docstring and options, checked at registration."""
+"""From a function to its `ToolSpec`: signature, annotations, docstring and options, checked at registration."""
 
 from __future__ import annotations
 
 import builtins
 import functools
 import inspect
+import itertools
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -16,13 +17,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .context import Depends, ToolContext
+from .definitions import TypeDef
 from .docstrings import ParsedDocstring, parse_docstring
 from .errors import DefinitionError
-from .expressions import UNSET, Generic, TypeExpr
+from .expressions import UNSET, Constrained, Generic, Ref, TypeExpr, Union
 from .naming import identifier
 from .records import enclosing_names, resolve_hints
 from .signatures import Catalog
 from .specs import Injection, Parameter, ParameterKind, Raised, ToolKind, ToolOptions, ToolSpec
+from .validation import build_validator
 from .vocabulary import STREAMS
 
 OPTIONS: Final = "__codeact_tool__"
@@ -63,8 +66,26 @@ def make_spec(
         DefinitionError: The function cannot be a tool; the message names it, its file and line, the parameter, and what
             to write instead. ``catalog`` is as it was.
     """
+    known = len(catalog.types)
     with catalog.transaction():
-        return _Reflection(function, catalog, toolkit, options or options_of(function) or ToolOptions()).spec(config)
+        reflection = _Reflection(function, catalog, toolkit, options or options_of(function) or ToolOptions())
+        spec = reflection.spec(config)
+        _try_validators(spec, list(itertools.islice(catalog.types.values(), known, None)), reflection.owner)
+    return spec
+
+
+def _try_validators(spec: ToolSpec, added: list[TypeDef], owner: str) -> None:
+    """Make the validators that may turn out impossible: those of new classes, and of conditions on other classes.
+
+    The others wait for the first call.
+    """
+    for definition in added:
+        if definition.kind in ("record", "typeddict", "namedtuple", "alias"):
+            parameter = inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY, annotation=definition.python)
+            build_validator(inspect.Signature([parameter]), owner=f"{owner}: type {definition.name}", strict=False)
+    expressions = [node for each in (*(each.type for each in spec.parameters), spec.returns) for node in each.walk()]
+    if any(isinstance(node, Constrained) and isinstance(node.base, Ref | Union) for node in expressions):
+        spec.prepare()
 
 
 def declared_name(function: Any) -> str:
@@ -90,7 +111,7 @@ def _annotated_function(function: Any) -> Any:
         return function.__func__
     if isinstance(function, types.FunctionType | types.BuiltinFunctionType | type):
         return function
-    call = getattr(type(function), "__call__", None)
+    call = type(function).__call__ if callable(function) else None
     return call if isinstance(call, types.FunctionType) else function
 
 
@@ -253,11 +274,9 @@ class _Reflection:
         if hint is _MISSING:
             raise DefinitionError(f"{self.owner} has no return annotation; write what it returns, e.g. '-> None'.")
         expression = self.catalog.expression(hint, owner=owner, toolkit=self.toolkit)
-        is_stream = isinstance(expression, Generic) and expression.origin in STREAMS
-        if not is_stream:
+        if not isinstance(expression, Generic) or expression.origin not in STREAMS:
             self._refuse_inner_streams(expression, owner)
             return ("coroutine" if self._is_async() else "function"), expression, hint
-        assert isinstance(expression, Generic)
         is_async = expression.origin == "AsyncIterator"
         item = (get_args(hint) or (Any,))[0]
         return ("async_generator" if is_async else "generator"), expression, item

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import types
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +69,7 @@ class ToolRegistry:
 
     @property
     def exported(self) -> dict[str, ToolSpec]:
-        """The tools that are attributes of ``tools`` itself, by short name; ambiguous ones live in their toolkit only."""
+        """The tools that ``tools`` itself has, by short name; ambiguous names are in their toolkits only."""
         return {name: found[0] for name, found in self._short.items() if len(found) == 1}
 
     def add(self, *tools: Any, lenient: bool = False) -> None:
@@ -127,7 +125,7 @@ class ToolRegistry:
         self._problems += other.problems
 
     def _add_toolkit(self, toolkit: Toolkit, *, lenient: bool) -> None:
-        self._claim_toolkit(toolkit)
+        toolkit = self._claim_toolkit(toolkit)
         for each in toolkit.tools:
             try:
                 for function in _functions(each):
@@ -137,7 +135,7 @@ class ToolRegistry:
                     raise
                 self._problems.append(Problem(tool=declared_name(each), toolkit=toolkit.name, error=error))
 
-    def _claim_toolkit(self, toolkit: Toolkit) -> None:
+    def _claim_toolkit(self, toolkit: Toolkit) -> Toolkit:
         if self._toolkits.get(toolkit.name, toolkit) is not toolkit:
             raise RegistryError(f"Two toolkits are named {toolkit.name!r}; leave one out, or rename it.")
         if (taken := self._short.get(toolkit.name)) is not None:
@@ -149,6 +147,7 @@ class ToolRegistry:
             toolkit = replace(toolkit, config=toolkit.config())
         self._toolkits[toolkit.name] = toolkit
         self.catalog.reserve([toolkit.name])
+        return toolkit
 
     def _add(self, function: Any, toolkit: Toolkit | None) -> None:
         name = toolkit.name if toolkit else None
@@ -193,8 +192,7 @@ def _functions(item: Any) -> Iterable[Any]:
         raise RegistryError(f"{item!r} is a name, not a tool; codeact_tools.toolkits.load_toolkit({item!r}) loads one.")
     if isinstance(item, type):
         return _methods(_instance(item))
-    plain = types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial | ToolSpec
-    if isinstance(item, plain) or callable(item):
+    if callable(item) or isinstance(item, ToolSpec):
         return (item,)
     return _methods(item)
 

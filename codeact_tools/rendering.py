@@ -89,14 +89,17 @@ def render_tool(spec: ToolSpec, *, tier: Tier = "full") -> str:
     return _indented(head, lines)
 
 
-def render_types(definitions: Iterable[TypeDef]) -> str:
-    """Class bodies of the types; those of the standard library in one line of names."""
+def render_types(definitions: Sequence[TypeDef], variables: Iterable[str] = ()) -> str:
+    """Class bodies of the types; those of the standard library in one line of names.
+
+    Args:
+        definitions: In the order in which they are shown.
+        variables: Type variables that signatures use besides those of generic classes.
+    """
     imported = [each.name for each in definitions if each.kind == "import" and each.base != "builtins"]
-    variables: dict[str, Variable] = {}
-    for definition in definitions:
-        variables.update((each.name, each) for each in definition.variables)
+    own = (each.name for definition in definitions for each in definition.variables)
     parts = [f"# defined already: {', '.join(imported)}"] if imported else []
-    parts += [f'{name} = TypeVar("{name}")' for name in variables]
+    parts += [f'{name} = TypeVar("{name}")' for name in dict.fromkeys([*own, *variables])]
     one_liners = [each.source() for each in definitions if each.kind == "alias"]
     bodies = [each.source() for each in definitions if each.kind not in ("alias", "import")]
     return "\n\n".join(filter(None, ["\n".join(parts), "\n".join(one_liners), *bodies]))
@@ -116,17 +119,27 @@ def render_listing(
         count: Counts the tokens of a text. Pieces are counted one by one, so each tool costs three calls.
     """
     tiers: dict[str, Tier] = {spec.qualified: "full" for spec in registry.specs}
-    if budget is not None:
-        text = _text(registry, tiers)
-        if (tokens := count(text)) <= budget:
-            return Listing(text=text, tiers=tiers, tokens=tokens)
-        tiers = _choose(registry, budget, count)
     text = _text(registry, tiers)
-    return Listing(text=text, tiers=tiers, tokens=count(text))
+    tokens = count(text)
+    if budget is None or tokens <= budget:
+        return Listing(text=text, tiers=tiers, tokens=tokens)
+    tiers, raised = _choose(registry, budget, count)
+    while (tokens := count(text := _text(registry, tiers))) > budget and raised:
+        name, lower = raised.pop()
+        tiers[name] = lower
+    return Listing(text=text, tiers=tiers, tokens=tokens)
 
 
-def _choose(registry: ToolRegistry, budget: int, count: Callable[[str], int]) -> dict[str, Tier]:
-    """Raise tools from name to signature and then to full text, in order, as long as the budget allows."""
+def _choose(
+    registry: ToolRegistry, budget: int, count: Callable[[str], int]
+) -> tuple[dict[str, Tier], list[tuple[str, Tier]]]:
+    """Raise tools from name to signature and then to full text, in order, until the budget is used up.
+
+    Returns:
+        The tiers, and each raise as the tool and the tier before it. The sum of the pieces may miss the length of the
+        whole text by a few tokens.
+    """
+    raised: list[tuple[str, Tier]] = []
     tiers: dict[str, Tier] = {spec.qualified: "name" for spec in registry.specs}
     costs = {
         spec.qualified: {tier: count(render_tool(spec, tier=tier)) + 1 for tier in _TIERS} for spec in registry.specs
@@ -139,16 +152,27 @@ def _choose(registry: ToolRegistry, budget: int, count: Callable[[str], int]) ->
             needed = _needed(registry, [spec]) - shown
             price = costs[spec.qualified][tier] - costs[spec.qualified][tiers[spec.qualified]]
             price += sum(type_costs[name] for name in needed)
-            if price <= left:
+            if price > left:
+                return tiers, raised
+            if tiers[spec.qualified] != tier:
+                raised.append((spec.qualified, tiers[spec.qualified]))
                 tiers[spec.qualified] = tier
                 shown |= needed
                 left -= price
-    return tiers
+    return tiers, raised
 
 
 def _text(registry: ToolRegistry, tiers: Mapping[str, Tier]) -> str:
-    needed = _needed(registry, [spec for spec in registry.specs if tiers[spec.qualified] != "name"])
-    parts = [render_types([each for name, each in registry.catalog.types.items() if name in needed])]
+    detailed = [spec for spec in registry.specs if tiers[spec.qualified] != "name"]
+    needed = _needed(registry, detailed)
+    variables = [
+        node.name
+        for spec in detailed
+        for each in _expressions(spec)
+        for node in each.walk()
+        if isinstance(node, Variable)
+    ]
+    parts = [render_types([each for name, each in registry.catalog.types.items() if name in needed], variables)]
     for toolkit in (None, *registry.toolkits):
         specs = [spec for spec in registry.specs if spec.toolkit == (toolkit.name if toolkit else None)]
         parts.append(_group(toolkit, specs, tiers))
@@ -180,10 +204,13 @@ def _needed(registry: ToolRegistry, specs: Sequence[ToolSpec]) -> set[str]:
 
 def mentioned(spec: ToolSpec) -> Iterable[str]:
     """Names of the types that the signature and the declared errors of a tool mention."""
-    expressions: list[TypeExpr] = [*(parameter.type for parameter in spec.parameters), spec.returns]
-    for expression in expressions:
+    for expression in _expressions(spec):
         yield from expression.references()
     yield from (each.name for each in spec.raises if each.exception is not None)
+
+
+def _expressions(spec: ToolSpec) -> list[TypeExpr]:
+    return [*(parameter.type for parameter in spec.parameters), spec.returns]
 
 
 def doc_lines(spec: ToolSpec) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,18 +30,37 @@ def explain(
     *,
     single: str = "",
     value: object = None,
+    below: str = "",
 ) -> str:
-    """Say what is wrong with a call, or with a ``single`` value, in a few lines."""
+    """Say what is wrong with a call, in a few lines.
+
+    Args:
+        error: Of the validator.
+        spec: The tool.
+        args: By position.
+        kwargs: By name; with ``below``, the fields of one object inside a result.
+        single: The name of the one ``value`` that was validated instead of a call.
+        value: That value.
+        below: Where the object is.
+    """
     problems: dict[str, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         root, location = _root(details, spec, args, kwargs, single, value)
+        if below:
+            root = (f"{below}.{root[0]}", root[1])
         problems.setdefault(_path(details, root, location), []).append(details)
-    lines = [_problem(path, group, spec, kwargs) for path, group in problems.items()]
+    lines = [_problem(path, group, spec, kwargs) for path, group in problems.items() if not _has_deeper(path, problems)]
+    lines = [line if line.endswith("?") else f"{line}." for line in lines]
     if len(lines) == 1:
-        return f"{spec.qualified}(): {lines[0]}."
+        return f"{spec.qualified}(): {lines[0]}"
     shown = lines[:_MOST_LINES]
     rest = [f"- and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
-    return "\n".join([f"{spec.qualified}():", *(f"- {line}." for line in shown), *rest])
+    return "\n".join([f"{spec.qualified}():", *(f"- {line}" for line in shown), *rest])
+
+
+def _has_deeper(path: str, problems: Iterable[str]) -> bool:
+    """Whether a branch of a union got further into the value: what the other branches wanted does not matter then."""
+    return any(other.startswith((f"{path}.", f"{path}[")) for other in problems)
 
 
 def short(value: object) -> str:
@@ -124,9 +143,7 @@ def _is_plain_dict(details: ErrorDetails, step: str) -> bool:
 def _problem(path: str, group: list[ErrorDetails], spec: ToolSpec, kwargs: Mapping[str, object]) -> str:
     first = group[0]
     match first["type"]:
-        case "missing_argument" | "missing_positional_only_argument" | "missing_keyword_only_argument":
-            return f"{path!r} is missing"
-        case "missing":
+        case "missing_argument" | "missing_positional_only_argument" | "missing_keyword_only_argument" | "missing":
             return f"'{path}' is missing"
         case "unexpected_keyword_argument" | "extra_forbidden":
             return _unknown(path, first, spec, kwargs)
@@ -134,23 +151,32 @@ def _problem(path: str, group: list[ErrorDetails], spec: ToolSpec, kwargs: Mappi
             count = sum(each.kind in ("positional_only", "positional_or_keyword") for each in spec.parameters)
             return f"{path} is too many: it takes at most {count} by position, got {short(first['input'])}"
         case "multiple_argument_values":
-            return f"{path!r} is given twice, by position and by name"
+            return f"'{path}' is given twice, by position and by name"
         case "positional_only_argument":
-            return f"{path!r} must be given by position, without its name"
+            return f"'{path}' must be given by position, without its name"
     wanted = list(dict.fromkeys(_expected(each) for each in group))
-    text = " or ".join(wanted[:4])
-    return f"{path!r} {text}, got {short(first['input'])}{_suggestion(group)}"
+    text = _any_of(wanted) if len(wanted) > 1 else wanted[0]
+    return f"'{path}' {text}, got {short(first['input'])}{_suggestion(group)}"
+
+
+def _any_of(wanted: list[str]) -> str:
+    """``must be a list or an int`` of what the branches of a union want."""
+    kinds = [each for each in wanted if each.startswith("must be ")]
+    others = [each for each in wanted if not each.startswith("must be ")]
+    nouns = [each.removeprefix("must be ") for each in kinds]
+    listed = ", ".join(nouns[:-1]) + f" or {nouns[-1]}" if len(nouns) > 1 else "".join(nouns)
+    return " or ".join([*([f"must be {listed}"] if listed else []), *others])
 
 
 def _unknown(path: str, details: ErrorDetails, spec: ToolSpec, kwargs: Mapping[str, object]) -> str:
     name = path.rpartition(".")[2]
     if details["type"] == "extra_forbidden":
-        return f"there is no field {path!r}"
+        return f"there is no field '{path}'"
     free = [each.name for each in spec.parameters if each.name not in kwargs and not each.kind.startswith("var")]
     if by_position := [each.name for each in spec.parameters if each.kind == "positional_only" and each.name == name]:
         return f"{by_position[0]!r} must be given by position, without its name"
     near = nearest(name, free)
-    return f"there is no parameter {name!r}" + (f"; did you mean {near!r}?" if near else "").rstrip("?")
+    return f"there is no parameter {name!r}" + (f"; did you mean {near!r}?" if near else "")
 
 
 def _suggestion(group: list[ErrorDetails]) -> str:
@@ -162,19 +188,19 @@ def _suggestion(group: list[ErrorDetails]) -> str:
                 str(each) for each in _alternatives(str(context.get("expected", context.get("expected_tags", ""))))
             ]
             if isinstance(came, str) and (near := nearest(came, allowed)):
-                return f"; did you mean {near!r}"
+                return f"; did you mean {near!r}?"
     return ""
 
 
 def _alternatives(text: str) -> list[object]:
     """The values in pydantic's ``'a', 'b' or 'c'``."""
     found = []
-    for token in re.findall(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s,]+", text):
-        if token != "or":
+    for word in re.findall(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s,]+", text):
+        if word != "or":
             try:
-                found.append(ast.literal_eval(token))
+                found.append(ast.literal_eval(word))
             except (ValueError, SyntaxError):
-                found.append(token)
+                found.append(word)
     return found
 
 

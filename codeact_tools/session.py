@@ -19,7 +19,6 @@ from .events import (
     ActionFinished,
     ActionStarted,
     Artifact,
-    CallRecord,
     Choice,
     Event,
     ExecutionError,
@@ -110,6 +109,7 @@ class Session:
         self._codec = Codec(self.registry.catalog)
         self._checker = Checker(self.registry, allow_imports=self.allow_imports) if check != "off" else None
         self._bridge: Bridge | None = None
+        self._description = ""
         self._portal: Portal | None = None
         self._turn = 0
         self._notice: str | None = None
@@ -122,7 +122,7 @@ class Session:
     @property
     def sandbox(self) -> str:
         """The back end and its mode, e.g. ``local (jail)``; its bare name before it is open."""
-        return self._bridge.description if self._bridge else self._sandbox.name
+        return self._description or self._sandbox.name
 
     async def aopen(self) -> None:
         """Start the guest; a no-op where it runs already."""
@@ -137,7 +137,7 @@ class Session:
         except BaseException:
             await bridge.close()
             raise
-        self._bridge = bridge
+        self._bridge, self._description = bridge, process.description
 
     async def aclose(self) -> None:
         """End the guest and all that it started; idempotent."""
@@ -282,7 +282,9 @@ class Session:
             artifacts.append(Artifact(name=name, media_type=media_type, data=data))
         notes = [f"[files: {', '.join(artifact.name for artifact in artifacts)}]"] if artifacts else []
         if kept_inside:
-            notes.append(f"[too large to hand out ({self.limits.artifacts_mb} MiB per action): {', '.join(kept_inside)}]")
+            notes.append(
+                f"[too large to hand out ({self.limits.artifacts_mb} MiB per action): {', '.join(kept_inside)}]"
+            )
         return tuple(artifacts), notes
 
     async def _discard(self) -> None:
@@ -347,7 +349,9 @@ def _read_limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
         return _LIMITS.validate_python(dict(limits or {}))
     except (ValidationError, TypeError) as error:
         known = ", ".join(Limits.__dataclass_fields__)
-        raise ConfigurationError(f"limits={limits!r} cannot be used: {_first_problem(error)}. Known: {known}.") from error
+        raise ConfigurationError(
+            f"limits={limits!r} cannot be used: {_first_problem(error)}. Known: {known}."
+        ) from error
 
 
 def _first_problem(error: Exception) -> str:

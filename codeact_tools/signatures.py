@@ -6,7 +6,9 @@ every class, enum or alias, under a name that is unique in the catalog.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+import itertools
 import types
 import typing
 from collections.abc import Collection, Iterator
@@ -23,7 +25,7 @@ from .constraints import constraint_texts, misapplied
 from .definitions import FieldDef, TypeDef, TypeKind
 from .errors import DefinitionError
 from .expressions import UNSET, Choice, Constrained, Generic, Member, Name, Ref, TypeExpr, Union, Unset, Variable
-from .records import RawField, RawRecord, class_doc, inspect_record
+from .records import RawField, RawRecord, class_doc, inspect_record, resolve_hints
 
 __all__ = ["UNSET", "Catalog", "FieldDef", "Opaque", "TypeDef", "TypeExpr", "TypeKind", "Unset"]
 
@@ -50,7 +52,7 @@ class OpaqueMarker:
 _T = typing.TypeVar("_T")
 
 Opaque = Annotated[_T, OpaqueMarker()]
-"""``Opaque[Connection]``: a value that stays on the host; the action gets a handle, and can pass it on to other tools."""
+"""``Opaque[Connection]``: a value that stays on the host; the action gets a handle and can pass it on."""
 
 
 class Catalog:
@@ -60,7 +62,9 @@ class Catalog:
         self.types: dict[str, TypeDef] = {}
         """Definitions by name; what a definition mentions comes before it, but for recursion."""
         self._names: dict[Any, str] = {}
-        self._reserved = set(reserved)
+        self._owners: dict[str, Any] = {}
+        self._replaced: list[TypeDef] = []
+        self._reserved = {*vocabulary.RESERVED, *reserved}
         self._toolkit: str | None = None
 
     def expression(self, annotation: Any, *, owner: str, toolkit: str | None = None) -> TypeExpr:
@@ -85,7 +89,7 @@ class Catalog:
             return self.types[known]
         self._toolkit = toolkit
         if cls.__module__ == "builtins":
-            return self._add(cls, cls.__name__, kind="import", base="builtins")
+            return self._add(cls, self._own(cls, cls.__name__), kind="import", base="builtins")
         bases = [self._names[each] for each in cls.__mro__[1:] if each in self._names]
         hints = {
             name: hint
@@ -116,14 +120,19 @@ class Catalog:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Forget what is added inside the block if it raises."""
-        types_before, names_before = len(self.types), len(self._names)
+        tables: tuple[dict[Any, Any], ...] = (self.types, self._names, self._owners)
+        sizes = [len(table) for table in tables]
+        replaced = len(self._replaced)
         try:
             yield
         except BaseException:
-            while len(self.types) > types_before:
-                self.types.popitem()
-            while len(self._names) > names_before:
-                self._names.popitem()
+            for table, size in zip(tables, sizes, strict=True):
+                while len(table) > size:
+                    table.popitem()
+            while len(self._replaced) > replaced:
+                old = self._replaced.pop()
+                if old.name in self.types:
+                    self.types[old.name] = old
             raise
 
     def _walk(self, annotation: Any, owner: str) -> TypeExpr:
@@ -209,13 +218,13 @@ class Catalog:
             return self._walk(annotation.__value__[(Any,) * len(annotation.__type_params__)], owner)
         if (name := self._names.get(annotation)) is None:
             name = self._claim(annotation)
-            self._add(annotation, name, kind="alias", target=self._walk(annotation.__value__, owner))
+            self._add(annotation, name, kind="alias", target=self._walk(_alias_value(annotation, owner), owner))
         return Ref(name)
 
     def _new_type(self, new: typing.NewType, owner: str) -> TypeExpr:
         if (name := self._names.get(new)) is None:
             name = self._claim(new)
-            self._add(new, name, kind="alias", target=self._walk(new.__supertype__, owner), doc=_own_doc(new))
+            self._add(new, name, kind="alias", target=self._walk(new.__supertype__, owner))
         return Ref(name)
 
     def _class(self, cls: type[Any], arguments: tuple[Any, ...], owner: str) -> TypeExpr:
@@ -239,8 +248,7 @@ class Catalog:
         if (
             module := vocabulary.IMPORTS.get(cls) or vocabulary.FOREIGN.get((cls.__module__, cls.__qualname__))
         ) is not None:
-            name = cls.__name__ if cls.__name__ not in self.types else self._claim(cls)
-            self._names[cls] = name
+            name = self._own(cls, cls.__name__) if cls.__name__ not in self._owners else self._claim(cls)
             return self._add(cls, name, kind="import", base=module).name
         if issubclass(cls, enum.Enum):
             return self._enum(cls, owner)
@@ -277,6 +285,8 @@ class Catalog:
         kind: TypeKind = typing.cast("TypeKind", record.kind)
         base = record.base or self._base_record(cls)
         fields = tuple(self._field(cls, each, owner) for each in record.fields)
+        if not variables and record.kind == "record":
+            self._adopt(cls, name)
         return self._add(
             cls, name, kind=kind, doc=class_doc(cls), fields=fields, base=base, positional=record.positional,
             frozen=record.frozen, variables=variables,
@@ -289,6 +299,14 @@ class Catalog:
                 return name
         return ""
 
+    def _adopt(self, cls: type[Any], name: str) -> None:
+        """Make ``cls`` the base of its subclasses that are in the catalog already."""
+        for each in list(self.types.values()):
+            is_subclass = each.kind == "record" and cls in each.python.__mro__
+            if is_subclass and (not each.base or self.types[each.base].python in cls.__mro__):
+                self._replaced.append(each)
+                self.types[each.name] = dataclasses.replace(each, base=name)
+
     def _field(self, cls: type[Any], raw: RawField, owner: str) -> FieldDef:
         expression = self._walk(raw.annotation, f"{owner}: field {cls.__name__}.{raw.name}")
         return FieldDef(
@@ -300,15 +318,19 @@ class Catalog:
         """Give ``python`` a name that nothing else has: its own, with its toolkit or module, or with a number."""
         own = python.__name__.rpartition(".")[2]
         module = str(getattr(python, "__module__", "") or "").rpartition(".")[2]
-        prefixes = [camel(each) for each in (self._toolkit or "", module) if each]
-        candidates = [own, *(prefix + own for prefix in prefixes), *(f"{own}{number}" for number in range(2, 10_000))]
-        taken = set(self._names.values()) | self._reserved | vocabulary.RESERVED
-        name = next(each for each in candidates if each not in taken and each.isidentifier())
+        prefixed = (camel(each) + own for each in (self._toolkit or "", module) if each)
+        numbered = (f"{own}{number}" for number in itertools.count(2))
+        for name in itertools.chain([own], prefixed, numbered):
+            if name not in self._owners and name not in self._reserved and name.isidentifier():
+                return self._own(python, name)
+        raise AssertionError("unreachable")
+
+    def _own(self, python: Any, name: str) -> str:
         self._names[python] = name
+        self._owners[name] = python
         return name
 
     def _add(self, python: Any, name: str, *, kind: TypeKind, **attributes: Any) -> TypeDef:
-        self._names.setdefault(python, name)
         definition = TypeDef(name=name, kind=kind, python=python, toolkit=self._toolkit, **attributes)
         self.types[name] = definition
         return definition
@@ -329,9 +351,13 @@ class Catalog:
 
 
 def _hints(cls: type[Any], owner: str) -> dict[str, Any]:
-    from .records import resolve_hints
-
     return resolve_hints(cls, owner=owner) if "__annotations__" in vars(cls) else {}
+
+
+def _alias_value(alias: Any, owner: str) -> Any:
+    """What an alias stands for, with the forward references of a recursive one resolved in its module."""
+    scope = type("scope", (), {"__annotations__": {"value": alias.__value__}, "__module__": alias.__module__})
+    return resolve_hints(scope, owner=owner)["value"]
 
 
 def _parameters(cls: type[Any]) -> tuple[typing.TypeVar, ...]:
@@ -343,10 +369,6 @@ def _parameters(cls: type[Any]) -> tuple[typing.TypeVar, ...]:
 def camel(name: str) -> str:
     """``home_office`` as ``HomeOffice``."""
     return "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").replace("-", "_").split("_"))
-
-
-def _own_doc(new: Any) -> str:
-    return ""
 
 
 def _is_hashable(value: object) -> bool:

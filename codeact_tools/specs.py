@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
 
+from .conformity import Misfit, conform
 from .context import Depends
 from .definitions import default_source
-from .errors import InvalidCall, InvalidResult, ToolFailed
-from .expressions import UNSET, TypeExpr
+from .errors import CodeActError, InvalidCall, InvalidResult, ToolFailed
+from .expressions import UNSET, Name, TypeExpr
 from .repair import explain
 from .validation import Validator, build_validator
 
@@ -214,6 +215,8 @@ class ToolSpec:
             raise InvalidCall(f"{explain(error, self, args, kwargs)}\nSignature: {self.signature()}") from None
         except RecursionError:
             raise InvalidCall(f"{self.qualified}(): an argument is nested too deeply.") from None
+        except CodeActError:
+            raise
         except Exception as error:
             raise ToolFailed(
                 f"{self.qualified} failed while it checked its arguments: {type(error).__name__}"
@@ -258,10 +261,14 @@ class ToolSpec:
 
     def _checked(self, value: object, verb: str) -> Any:
         try:
-            return self._result((value,), {})[0][0]
+            checked = self._result((value,), {})[0][0]
+            return conform(checked) if self._has_records else checked
         except ValidationError as error:
             text = explain(error, self, [], {}, single="result", value=value)
-            raise InvalidResult(f"{text}\n{self.location}: it {verb} {type(value).__name__!r}.") from None
+            raise InvalidResult(f"{text} ({self.location} {verb} {type(value).__name__})") from None
+        except Misfit as misfit:
+            text = explain(misfit.error, self, [], misfit.fields, below=f"result{misfit.path}")
+            raise InvalidResult(f"{text} ({self.location} {verb} {type(value).__name__})") from None
         except RecursionError:
             raise InvalidResult(f"{self.qualified}(): the result is nested too deeply.") from None
 
@@ -281,6 +288,12 @@ class ToolSpec:
             each = inspect.Parameter(parameter.name, _POSITIONAL, annotation=self.hints[parameter.name])
             found[parameter.name] = build_validator(inspect.Signature([each]), owner=self._owner, strict=self.strict)
         return found
+
+    @cached_property
+    def _has_records(self) -> bool:
+        """Whether a result may hold objects whose fields have to be looked at."""
+        open_ended = (Name("Any"), Name("object"))
+        return bool(self.returns.references()) or any(each in open_ended for each in self.returns.walk())
 
     def _model_signature(self) -> inspect.Signature:
         hidden = {each.parameter for each in self.injections}

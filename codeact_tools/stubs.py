@@ -65,7 +65,7 @@ def render_stubs(registry: ToolRegistry) -> dict[str, str]:
         _HEADER + "\n".join([*_imports(types), *modules, *reexports]),
         "\n".join(_variables(registry)),
         _ERRORS.rstrip(),
-        *(_definition(each, registry.catalog.types) for each in types if each.kind != "import"),
+        *(_definition(each) for each in types if each.kind != "import"),
         *own,
     ]
     stubs = {"tools/__init__.pyi": "\n\n".join(filter(None, parts)).rstrip() + "\n"}
@@ -77,14 +77,12 @@ def render_stubs(registry: ToolRegistry) -> dict[str, str]:
 
 def _module(registry: ToolRegistry, specs: Iterable[ToolSpec], summary: str) -> str:
     specs = list(specs)
-    names = [*registry.catalog.types, *_variable_names(registry)]
-    imports = [f"from . import {name} as {name}" for name in (*names, *_error_names())]
+    toolkit = specs[0].toolkit if specs else None
+    own = [name for name, each in registry.catalog.types.items() if each.toolkit == toolkit]
+    other = [*(name for name in registry.catalog.types if name not in own), *_variable_names(registry)]
+    imports = [*(f"from . import {name} as {name}" for name in own), *(f"from . import {name}" for name in other)]
     doc = docstring_source(summary) + "\n" if summary else ""
     return "\n\n".join([doc + _HEADER + "\n".join(imports), *map(_function, specs)]).rstrip() + "\n"
-
-
-def _error_names() -> tuple[str, ...]:
-    return ("ToolError", "ToolFailed", "InvalidCall", "ToolTimeout", "ToolDenied", "InvalidResult")
 
 
 def _imports(types: Iterable[TypeDef]) -> Iterable[str]:
@@ -123,7 +121,7 @@ def _function(spec: ToolSpec) -> str:
     return f"{_ASYNC.get(spec.kind, 'def')} {spec.signature(quote=True)}:\n    {doc}"
 
 
-def _definition(definition: TypeDef, types: Mapping[str, TypeDef]) -> str:
+def _definition(definition: TypeDef) -> str:
     if definition.kind == "alias":
         target = definition.target.render("value", quote=True) if definition.target else "Any"
         return (
@@ -144,25 +142,16 @@ def _definition(definition: TypeDef, types: Mapping[str, TypeDef]) -> str:
             for each in definition.fields:
                 lines += _field(definition, each, names)
     head = f"class {definition.name}({', '.join(class_bases(definition))}):".replace("()", "")
-    decorator = f"{_decorator(definition, types)}\n" if definition.kind == "record" else ""
+    decorator = f"{dataclass_decorator(definition)}\n" if definition.kind == "record" else ""
     aliases = "".join(f"{alias}: TypeAlias = {name}\n" for name, alias in names.items())
     return aliases + decorator + "\n    ".join([head, *(lines or ["..."])])
 
 
-def _decorator(definition: TypeDef, types: Mapping[str, TypeDef]) -> str:
-    return dataclass_decorator(definition)
-
-
 def _field(definition: TypeDef, field: FieldDef, names: Mapping[str, str]) -> list[str]:
-    rendered = field.type.render(field.name, names, quote=True)
-    if definition.kind == "typeddict":
-        is_partial = definition.base == "partial"
-        return [f"{field.name}: {rendered if field.required or is_partial else f'NotRequired[{rendered}]'}"]
     if not field.init and definition.kind == "record":
         return ["@property", f"def {field.name}(self) -> {field.type.render('', names)}: ..."]
-    if not field.stored:
-        rendered = f"InitVar[{rendered}]"
-    return [f"{field.name}: {rendered}{' = ...' if field.optional else ''}"]
+    is_partial = definition.kind == "typeddict" and definition.base == "partial"
+    return [field.source(names, stub=True, wrapper="" if is_partial else field.wrapper)]
 
 
 def _hidden_names(definition: TypeDef) -> dict[str, str]:

@@ -191,5 +191,5 @@ def _unknown(name: str, installed: list[str]) -> str:
     message = f"No toolkit {name!r} is installed"
     if near := get_close_matches(name, installed, n=3):
         return f"{message}; did you mean {' or '.join(map(repr, near))}?"
-    known = f"installed are {', '.join(map(repr, installed))}" if installed else "no toolkit is installed at all"
+    known = f"installed are {', '.join(map(repr, installed))}" if installed else "none is"
     return f"{message}; {known}. Toolkits are packages: try pip install codeact-tools-{name}."

@@ -67,8 +67,8 @@ NOTED: Final[dict[Any, tuple[Any, str]]] = {
 """Pydantic's own types that are a plain type with a condition."""
 
 ADVICE: Final[dict[Any, str]] = {
-    abc.Callable: "a function cannot cross to the action; bind it with functools.partial, or take a Literal that names it",
-    type: "a class cannot cross to the action; take a Literal that names it",
+    abc.Callable: "a function cannot cross; bind it with functools.partial, or take a Literal that names it",
+    type: "a class cannot cross; take a Literal that names it",
     abc.Awaitable: "declare the tool 'async def' and annotate what it returns in the end",
     abc.Coroutine: "declare the tool 'async def' and annotate what it returns in the end",
     bytearray: "write 'bytes'",

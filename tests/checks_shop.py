@@ -146,7 +146,8 @@ def stream_orders() -> Iterator[Order]:
 @tool(read_only=True)
 async def watch_orders() -> AsyncIterator[Order]:
     """New orders as they come."""
-    for order in ():
+    nothing: tuple[Order, ...] = ()
+    for order in nothing:
         yield order
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -112,4 +112,4 @@ def crash(path: str = "/etc/secret") -> str:
     raise RuntimeError(f"cannot open the ledger, path has {len(path)} characters")
 
 
-SHOP = [search_orders, exchange_rate, cancel_order, walk_orders, broken_total, crash]
+SHOP: list[Callable[..., object]] = [search_orders, exchange_rate, cancel_order, walk_orders, broken_total, crash]

@@ -35,6 +35,7 @@ class Report(BaseModel):
 
 
 def agent(*replies: str, **options: Any) -> CodeActAgent:
+    """An agent over the shop whose model says ``replies``."""
     return CodeActAgent(tools=SHOP, model=ScriptedModel(replies), sandbox="local", **options)
 
 
@@ -135,7 +136,8 @@ def test_a_model_that_repeats_itself() -> None:
 def test_a_model_that_never_closes_its_block() -> None:
     """A block that the token limit cuts off is not run; three in a row end the run."""
     replies = ["<execute>\nx = [1, 2, 3, " + "4, " * 200] * 3
-    solver = CodeActAgent(model=ScriptedModel(replies), sandbox="local", sampling=Sampling(max_tokens=50))
+    model = ScriptedModel(replies, finish_reason="length")
+    solver = CodeActAgent(model=model, sandbox="local", sampling=Sampling(max_tokens=50))
     with pytest.raises(ModelReplyError, match="never closes"):
         solver.run("Write a list.")
 
@@ -158,7 +160,10 @@ def test_an_empty_task_is_refused() -> None:
 def test_the_training_dialect_counts_down() -> None:
     """The training form speaks of solutions and of the steps that are left."""
     solver = agent(
-        "<execute>\nprint(6 * 7)\n</execute>", "The answer is <solution> 42 </solution>", dialect="training", max_turns=5
+        "<execute>\nprint(6 * 7)\n</execute>",
+        "The answer is <solution> 42 </solution>",
+        dialect="training",
+        max_turns=5,
     )
     assert solver.run("What is 6 times 7?").answer == "42"
     assert observed(solver, 0) == "Task:\nWhat is 6 times 7?"
@@ -167,11 +172,9 @@ def test_the_training_dialect_counts_down() -> None:
 
 async def test_streaming_yields_tokens_and_each_event_survives_json() -> None:
     """Deltas arrive in pieces, and every event reads back from its JSON line."""
-    events: list[Event] = []
     solver = agent("<execute>\nprint(exchange_rate)\nawait exchange_rate('USD')\n</execute>", "1.10")
     async with aclosing(solver.stream("What is the rate?")) as stream:
-        async for event in stream:
-            events.append(event)
+        events = [event async for event in stream]
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert text.endswith("1.10")
     assert [event.text for event in events if isinstance(event, ReplyFinished)][-1] == "1.10"
@@ -192,12 +195,12 @@ async def test_closing_the_stream_cancels_the_run() -> None:
 
 async def test_a_failed_run_ends_with_an_event_and_its_error() -> None:
     """The stream's last event names the error that is raised after it."""
-    events: list[Event] = []
-    solver = agent(max_turns=1)
-    with pytest.raises(Exception, match="script"):
-        async for event in solver.stream("Anything."):
-            events.append(event)
-    assert isinstance(events[-1], RunFailed)
+    stream = agent(max_turns=1).stream("Anything.")
+    last: Event | None = None
+    with pytest.raises(ModelReplyError, match="script"):  # noqa: PT012
+        async for event in stream:
+            last = event
+    assert isinstance(last, RunFailed)
 
 
 async def test_a_conversation_keeps_variables_and_history() -> None:
@@ -208,13 +211,10 @@ async def test_a_conversation_keeps_variables_and_history() -> None:
         "<execute>\nprint(best.total)\n</execute>",
         "78.25 EUR.",
     )
-    answers = []
     async with solver.conversation() as conversation:
-        for task in ("Which is Ada's latest order?", "How much was it?"):
-            async for event in conversation.stream(task):
-                if isinstance(event, RunFinished):
-                    answers.append(event.answer)
-    assert answers == ["It is C33.", "78.25 EUR."]
+        first = await conversation.arun("Which is Ada's latest order?")
+        second = await conversation.arun("How much was it?")
+    assert (first.answer, second.answer) == ("It is C33.", "78.25 EUR.")
     assert observed(solver, 3) == "Execution Output:\n78.25"
 
 

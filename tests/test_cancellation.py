@@ -55,7 +55,9 @@ def wait_until_gone(pids: list[int], seconds: float = 5.0) -> list[int]:
     return left
 
 
-@pytest.mark.parametrize("action", ["while True: pass", "import tools\\nwhile True:\\n    try: pass\\n    except BaseException: pass"])
+@pytest.mark.parametrize(
+    "action", ["while True: pass", "import tools\\nwhile True:\\n    try: pass\\n    except BaseException: pass"]
+)
 def test_ctrl_c_ends_the_run_and_every_process(action: str) -> None:
     """SIGINT in the middle of an endless action: a `Cancelled` event, `KeyboardInterrupt`, and nothing left."""
     with subprocess.Popen([sys.executable, "-c", SCRIPT % action], stdout=subprocess.PIPE, text=True) as process:
@@ -72,7 +74,9 @@ def test_ctrl_c_ends_the_run_and_every_process(action: str) -> None:
 
 def test_a_killed_host_leaves_no_guest() -> None:
     """SIGKILL of the host takes the zygote and every guest with it."""
-    with subprocess.Popen([sys.executable, "-c", SCRIPT % "while True: pass"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT % "while True: pass"], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         pids = [int(pid) for pid in process.stdout.readline().split()]
         assert pids

@@ -118,12 +118,12 @@ def rendered(events: Iterable[Event], *, color: bool = False) -> str:
 
 def test_a_good_run(snapshot: Snapshot) -> None:
     """Prose, code, the tool call on one line with its result, output, and what was used."""
-    snapshot("terminal-good-run.md", rendered(good_run()))
+    snapshot("terminal-good-run.txt", rendered(good_run()))
 
 
 def test_a_bad_run(snapshot: Snapshot) -> None:
     """Findings, tool errors, output in the middle of a call, artifacts; control characters are made visible."""
-    snapshot("terminal-bad-run.md", rendered(bad_run()))
+    snapshot("terminal-bad-run.txt", rendered(bad_run()))
 
 
 def test_plain_output_holds_no_escape_sequences() -> None:

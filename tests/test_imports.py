@@ -16,10 +16,10 @@ def output_of(code: str) -> str:
     return run.stdout
 
 
-def seconds_to_import(module: str) -> float:
-    """The best of several imports, each in a fresh interpreter."""
-    code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
-    return min(float(output_of(code)) for _ in range(5))
+def seconds_for(imports: str) -> float:
+    """The best of several runs, each in a fresh interpreter."""
+    code = f"import time; start = time.perf_counter(); {imports}; print(time.perf_counter() - start)"
+    return min(float(output_of(code)) for _ in range(7))
 
 
 @pytest.mark.parametrize("module", ["codeact_tools", "codeact_tools.toolkits"])
@@ -29,6 +29,7 @@ def test_the_library_imports_no_optional_or_heavy_package(module: str) -> None:
     assert not set(HEAVY) & set(loaded)
 
 
-def test_importing_the_library_costs_little_more_than_pydantic() -> None:
-    """The bound is a ratio, because times vary with the machine; pydantic takes 0.05 to 0.25 s."""
-    assert seconds_to_import("codeact_tools") < 3 * seconds_to_import("pydantic")
+def test_importing_the_library_costs_little_more_than_what_it_stands_on() -> None:
+    """The bound is a ratio, because times vary with the machine and what else it does."""
+    foundation = "import asyncio; from pydantic import BaseModel, TypeAdapter"
+    assert seconds_for("import codeact_tools") < 4 * seconds_for(foundation)

@@ -16,6 +16,7 @@ from tests.shop import SHOP, cancelled
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
+    """One session for the tests that do not break it."""
     with Session(tools=SHOP, sandbox="local", allow_imports=["math"]) as session:
         yield session
 
@@ -124,7 +125,9 @@ def test_files_go_in_and_come_out() -> None:
     """An uploaded file is in the working folder, and what an action writes there is an artifact."""
     with Session(sandbox="local") as session:
         session.upload("in.txt", b"hello")
-        seen = session.run("text = open('in.txt').read()\nwith open('out.txt', 'w') as f:\n    _ = f.write(text.upper())")
+        seen = session.run(
+            "text = open('in.txt').read()\nwith open('out.txt', 'w') as f:\n    _ = f.write(text.upper())"
+        )
         assert [(item.name, item.media_type, item.data) for item in seen.artifacts] == [
             ("out.txt", "text/plain", b"HELLO")
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from codeact_tools.evals import Task, mentions
 from codeact_tools_calendar import (
     add_working_days,
     convert_time,
@@ -14,6 +13,8 @@ from codeact_tools_calendar import (
     weekday,
     working_days,
 )
+
+from codeact_tools.evals import Task, mentions
 
 DECEMBER, YEAR_END = date(2026, 12, 1), date(2026, 12, 31)
 LATE_2026 = {country: working_days(DECEMBER, YEAR_END, country) for country in ("DE", "FR", "US", "GB")}
@@ -51,22 +52,20 @@ TASKS = [
         name="age and weekday of birth",
         question="Someone was born on 17 May 1990. On which weekday was that, and how many years old are they on "
         "24 December 2026?",
-        right=mentions(
-            weekday(date(1990, 5, 17)), date_difference(date(1990, 5, 17), date(2026, 12, 24)).years
-        ),
+        right=mentions(weekday(date(1990, 5, 17)), date_difference(date(1990, 5, 17), date(2026, 12, 24)).years),
     ),
     Task(
         name="chain of dates",
         question="Take the first Friday after 24 December 2026. How many days is it from then to 1 March 2027?",
-        right=mentions(
-            date_difference(next_weekday(date(2026, 12, 24), "Friday"), date(2027, 3, 1)).total_days
-        ),
+        right=mentions(date_difference(next_weekday(date(2026, 12, 24), "Friday"), date(2027, 3, 1)).total_days),
     ),
     Task(
         name="a time in two zones",
         question="A call starts at 18:00 on 24 December 2026 in Berlin. What time is it then in New York and in Tokyo?",
         right=mentions(
-            convert_time(datetime(2026, 12, 24, 18, 0), "Europe/Berlin", "America/New_York").strftime("%H:%M").lstrip("0"),
+            convert_time(datetime(2026, 12, 24, 18, 0), "Europe/Berlin", "America/New_York")
+            .strftime("%H:%M")
+            .lstrip("0"),
         ),
     ),
     Task(
@@ -78,9 +77,11 @@ TASKS = [
     Task(
         name="comparison",
         question="Which of these has the fewest working days in December 2026: Germany, France, or the United Kingdom?",
-        right=mentions({"DE": "Germany", "FR": "France", "GB": "United Kingdom"}[
-            min(("DE", "FR", "GB"), key=lambda country: LATE_2026[country])
-        ]),
+        right=mentions(
+            {"DE": "Germany", "FR": "France", "GB": "United Kingdom"}[
+                min(("DE", "FR", "GB"), key=lambda country: LATE_2026[country])
+            ]
+        ),
     ),
     Task(
         name="region",

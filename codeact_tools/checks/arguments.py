@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidCall
-from .literals import Literals, MalformedError, NotLiteralError, constants_of
+from .literals import Literals, MalformedError, NotLiteralError, constants_of, one_line
 from .names import nearest
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ class ArgumentCheck:
                 yield self._source.finding(keyword, "argument", message, spec.signature(constraints=False))
             elif keyword.arg not in by_name and "var_keyword" not in kinds:
                 meant = nearest(keyword.arg, by_name)
-                hint = f"Did you mean {meant!r}? {spec.signature(constraints=False)}" if meant else spec.signature(constraints=False)
+                hint = (
+                    f"Did you mean {meant!r}? {spec.signature(constraints=False)}"
+                    if meant
+                    else spec.signature(constraints=False)
+                )
                 message = f"`{spec.name}` has no parameter {keyword.arg!r}."
                 yield self._source.finding(keyword, "argument", message, hint)
                 given.add(meant or "")
@@ -63,19 +67,20 @@ class ArgumentCheck:
             yield self._source.finding(call, "argument", message, spec.signature(constraints=False))
 
     def _values(self, call: ast.Call, spec: ToolSpec) -> Iterator[Finding]:
-        for argument, parameter in _pairs(call, spec):
+        for argument, parameter in pairs(call, spec):
             try:
                 spec.check_argument(parameter.name, self._literals.value(argument))
             except NotLiteralError:
                 continue
             except MalformedError as error:
-                yield self._source.finding(error.node, "constraint", str(error), spec.signature(constraints=False))
+                yield self._source.finding(
+                    error.node, "constraint", error.explain(spec), spec.signature(constraints=False)
+                )
             except InvalidCall as error:
-                message = str(error).strip()
-                yield self._source.finding(argument, "constraint", message, spec.signature(constraints=False))
+                yield self._source.finding(argument, "constraint", one_line(error), spec.signature(constraints=False))
 
 
-def _pairs(call: ast.Call, spec: ToolSpec) -> Iterator[tuple[ast.expr, Parameter]]:
+def pairs(call: ast.Call, spec: ToolSpec) -> Iterator[tuple[ast.expr, Parameter]]:
     """Arguments with the parameters that they are passed to, as far as that is certain."""
     by_position = [each for each in spec.parameters if each.kind.startswith("positional")]
     rest = next((each for each in spec.parameters if each.kind == "var_positional"), None)

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from .source import Source
 
 _CONSUMERS: Final = frozenset(
-    {"print", "len", "str", "repr", "int", "float", "bool", "sum", "min", "max", "sorted", "list", "tuple", "set",
-     "dict", "enumerate", "zip", "map", "filter", "reversed", "any", "all", "round", "abs", "isinstance", "iter", "next"}
+    {
+        "print", "len", "str", "repr", "int", "float", "bool", "sum", "min", "max", "sorted", "list", "tuple", "set",
+        "dict", "enumerate", "zip", "map", "filter", "reversed", "any", "all", "round", "abs", "iter", "next",
+    }
 )  # fmt: skip
 """Builtins that need the value and cannot wait for it."""
 
@@ -54,7 +56,11 @@ def _pending(tree: ast.Module, scope: Scope) -> dict[str, str]:
     found: dict[str, str] = {}
     assigned: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and (name := _coroutine(node.value, scope)):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and (name := _coroutine(node.value, scope))
+        ):
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     found[target.id] = name

@@ -12,8 +12,8 @@ from ..registry import ToolRegistry
 from ..rendering import render_stubs
 from . import awaits, effects
 from .arguments import ArgumentCheck
-from .diagnostics import Translator
-from .history import UNKNOWN_MODULE, UNKNOWN_STUB, History
+from .diagnostics import Translator, is_expected
+from .history import History, ambient_stubs
 from .names import Names
 from .policy import ImportPolicy
 from .render import ranked
@@ -44,7 +44,7 @@ class Checker:
 
     Args:
         registry: The tools that an action can use.
-        allow_imports: Modules that it may import besides ``tools`` and ``typing``, with their submodules; ``"*"`` for all.
+        allow_imports: Modules that it may import besides ``tools`` and ``typing``, with submodules; ``"*"`` for all.
         budget_seconds: How long the type check of one action may take.
         python_version: Of the interpreter that runs the action, e.g. ``"3.13"``; this one's by default.
         ty: Path of the type checker's executable; that of the installed package by default.
@@ -65,7 +65,7 @@ class Checker:
         self._policy = ImportPolicy(self._names, allow_imports)
         self._history = History(self._names)
         self._server = TypeServer(
-            {**render_stubs(registry), f"{UNKNOWN_MODULE}.pyi": UNKNOWN_STUB},
+            {**render_stubs(registry), **ambient_stubs(self._names)},
             python_version=python_version or f"{sys.version_info[0]}.{sys.version_info[1]}",
             executable=ty,
         )
@@ -96,7 +96,7 @@ class Checker:
         reached = effects.reachable(source.tree, scope, self._history.carried)
         return CheckResult(
             code=source.code,
-            findings=tuple(ranked(_merged(own, typed))),
+            findings=tuple(ranked([each for each in _merged(own, typed) if not is_expected(source, each)])),
             effects=tuple(sorted(reached)),
             seconds=time.perf_counter() - started,
             degraded=degraded,
@@ -167,7 +167,7 @@ def check_code(
 
     For many checks keep a `Checker`: it holds a warm process.
     """
-    registry = tools if isinstance(tools, ToolRegistry) else ToolRegistry(tools)  # type: ignore[arg-type]
+    registry = tools if isinstance(tools, ToolRegistry) else ToolRegistry(tools)
     with Checker(registry, allow_imports=allow_imports) as checker:
         for action in before:
             checker.commit(action)
@@ -176,13 +176,18 @@ def check_code(
 
 def _merged(own: list[Finding], typed: list[Finding]) -> list[Finding]:
     """Both, each place once: the type check's word on plain types, the host's on everything else."""
-    wrong_type = {(each.line, each.column) for each in typed if each.kind == "type" and "Literal[" not in each.message}
-    kept = [each for each in own if each.kind != "constraint" or (each.line, each.column) not in wrong_type]
-    places = {(each.line, each.column) for each in kept}
+    wrong_type = {_end(each) for each in typed if each.kind == "type" and "Literal[" not in each.message}
+    kept = [each for each in own if each.kind != "constraint" or _end(each) not in wrong_type]
+    places = {_end(each) for each in kept} | {(each.line, each.column) for each in kept}
     awaited = {each.line for each in kept if each.kind == "await"}
     for each in typed:
-        if (each.line, each.column) in places or (each.kind == "await" and each.line in awaited):
+        if {_end(each), (each.line, each.column)} & places or (each.kind == "await" and each.line in awaited):
             continue
         kept.append(each)
-        places.add((each.line, each.column))
+        places |= {_end(each), (each.line, each.column)}
     return kept
+
+
+def _end(finding: Finding) -> tuple[int, int]:
+    """Where a finding ends: a keyword argument begins at its name for one step, and at its value for another."""
+    return finding.line, -(finding.end_column or 0)

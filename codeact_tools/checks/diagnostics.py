@@ -6,16 +6,19 @@ import ast
 import builtins
 import re
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..events import Finding, FindingKind
+from .arguments import pairs
 from .names import BUILTINS, nearest
+from .nodes import Nodes, contains
 from .typetext import Compatibility, head, is_certain, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from .facts import Facts
     from .names import Scope
     from .server import Diagnostic
     from .source import Source
@@ -35,57 +38,15 @@ _CONTAINERS: Final = frozenset({"list", "dict", "set", "deque", "defaultdict", "
 _TICKED: Final = re.compile(r"`((?:[^`])*)`")
 
 
-@dataclass(slots=True)
-class Facts:
-    """What the session's own code defines, as far as it decides whether a diagnostic is certain."""
-
-    functions: set[str] = field(default_factory=set)
-    classes: set[str] = field(default_factory=set)
-    stored: set[str] = field(default_factory=set)
-    """Attributes that some statement assigns."""
-    rebound: set[str] = field(default_factory=set)
-    """Names that a function rebinds with ``global`` or ``nonlocal``: their type at a line is not known."""
-    dynamic: bool = False
-    """Whether ``setattr`` or ``exec`` is used: then attributes and names may exist that nothing shows."""
-
-    def after(self, tree: ast.AST) -> Facts:
-        """The facts once ``tree`` has run."""
-        result = Facts(set(self.functions), set(self.classes), set(self.stored), set(self.rebound), self.dynamic)
-        for node in ast.walk(tree):
-            match node:
-                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                    result.functions.add(name)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
-                    result.functions.add(name)
-                case ast.ClassDef(name=name):
-                    result.classes.add(name)
-                case ast.Attribute(attr=name, ctx=ast.Store()):
-                    result.stored.add(name)
-                case ast.Global(names=names) | ast.Nonlocal(names=names):
-                    result.rebound.update(names)
-                case ast.Name(id="setattr" | "exec" | "eval" | "globals" | "vars" | "locals"):
-                    result.dynamic = True
-                case _:
-                    pass
-        return result
-
-
 class Translator:
     """Turns the diagnostics of one action into findings."""
 
-    def __init__(self, source: Source, scope: Scope, facts: Facts, known: Iterable[str]) -> None:
+    def __init__(self, source: Source, scope: Scope, facts: Facts, bound: Iterable[str]) -> None:
         self._source = source
         self._scope = scope
         self._facts = facts
-        self._known = frozenset(known)
         self._compatible = Compatibility(scope.names.types)
-        self._nodes: dict[tuple[int, int, int | None], ast.expr] = {}
-        self._parents: dict[int, ast.AST] = {}
-        for node in ast.walk(source.tree):
-            for child in ast.iter_child_nodes(node):
-                self._parents[id(child)] = node
-            if isinstance(node, ast.expr):
-                self._nodes[source.span(node)] = node
+        self._nodes = Nodes(source, facts, bound)
         self._rules: Mapping[str, Callable[[Diagnostic], Finding | None]] = {
             "unresolved-reference": self._name,
             "missing-attribute": self._attribute,
@@ -119,10 +80,11 @@ class Translator:
         found = []
         for each in diagnostics:
             read = self._rules.get(each.rule)
-            if read is None or self._touches_rebound(each):
+            node = self._nodes.exactly(each)
+            if read is None or (node is not None and self._nodes.is_uncertain(node)):
                 continue
             finding = read(each)
-            if finding is not None and not self._guarded(finding):
+            if finding is not None:
                 found.append(finding)
         return found
 
@@ -130,18 +92,23 @@ class Translator:
 
     def _name(self, each: Diagnostic) -> Finding | None:
         name = _first(each.message)
-        if name in self._known or name in self._scope.names.bound or self._facts.dynamic:
+        if self._facts.dynamic:
             return None
         if name in sys.stdlib_module_names:
             return self._finding(each, "name", f"{name!r} is not defined: the module is not imported.", None)
-        meant = nearest(name, {*self._known, *self._scope.names.bound, *BUILTINS})
+        meant = nearest(
+            name,
+            {*self._nodes.variables, *self._facts.functions, *self._facts.classes, *self._scope.names.bound, *BUILTINS},
+        )
         hint = f"Did you mean {meant!r}?" if meant else None
         if spec := self._scope.names.specs.get(meant or ""):
             hint = f"Did you mean `{spec.signature(constraints=False)}`?"
         return self._finding(each, "name", f"{name!r} is not defined.", hint)
 
     def _attribute(self, each: Diagnostic) -> Finding | None:
-        match = re.match(r"(Object of type|Class|Module|Function) `(.+)` has no (?:attribute|member) `(\w+)`", each.message)
+        match = re.match(
+            r"(Object of type|Class|Module|Function) `(.+)` has no (?:attribute|member) `(\w+)`", each.message
+        )
         if match is None:
             return None
         what, owner, attribute = match.groups()
@@ -149,7 +116,7 @@ class Translator:
             return self._coroutine(each)
         if what == "Module":
             return self._module_member(each, owner, attribute)
-        if not is_certain(owner) or (attribute in self._facts.stored and not self._is_tool_type(owner)):
+        if not self._is_sure(each, owner) or (attribute in self._facts.stored and not self._is_tool_type(owner)):
             return None
         if self._facts.dynamic and not self._is_tool_type(owner):
             return None
@@ -162,7 +129,9 @@ class Translator:
                 hint = " ".join(filter(None, [hint, f"{head(owner)} has: {', '.join(fields[:16])}."]))
         elif head(owner) in {"list", "tuple"} and hint is None:
             hint = "It holds several: take one with [0], or loop over it."
-        return self._finding(self._at_attribute(each, attribute), "attribute", f"`{plain(owner)}` has no attribute {attribute!r}.", hint)
+        return self._finding(
+            self._at_attribute(each, attribute), "attribute", f"`{plain(owner)}` has no attribute {attribute!r}.", hint
+        )
 
     @staticmethod
     def _at_attribute(each: Diagnostic, name: str) -> Diagnostic:
@@ -175,8 +144,10 @@ class Translator:
             exports = self._scope.names.exports(module.partition(".")[2] or None)
             if name in self._scope.names.toolkits:
                 return None
+        elif name.startswith("_") or module not in sys.modules or hasattr(sys.modules[module], name):
+            return None  # stubs leave out private names, and those of other platforms
         else:
-            exports = dir(sys.modules[module]) if module in sys.modules else []
+            exports = dir(sys.modules[module])
         meant = nearest(name, exports)
         return self._finding(each, "attribute", f"`{module}` has no {name!r}.", meant and f"Did you mean {meant!r}?")
 
@@ -193,14 +164,16 @@ class Translator:
         ):
             return self._index(each, match[1], match[2])
         match = re.match(r"Argument(?: to .*?`(.+?)`)? is incorrect: Expected `(.+)`, found `(.+)`$", each.message)
-        call = self._call_at(each)
-        if match is None or call is None:
+        call = self._nodes.call_at(each)
+        if match is None or call is None or self._nodes.is_unpacked(call, each):
             return None
         callee, expected, found = match.groups()
         if _is_coroutine(found):
             return self._coroutine(each)
         spec, definition = self._scope.spec(call.func), self._scope.type(call.func)
         if spec is None and definition is None and not self._is_strict(call, callee, expected, found):
+            return None
+        if self._nodes.is_uncertain(call.func):
             return None
         if self._compatible.possible(found, expected):
             return None
@@ -235,8 +208,13 @@ class Translator:
         return self._finding(each, "key", f"`{plain(owner)}` cannot be indexed with {written}.", hint)
 
     def _call(self, each: Diagnostic) -> Finding | None:
-        call = self._call_at(each)
-        if call is None or self._scope.spec(call.func) is not None:
+        call = self._nodes.call_at(each)
+        if (
+            call is None
+            or self._scope.spec(call.func) is not None
+            or not self._is_plain(call)
+            or self._nodes.is_uncertain(call.func)
+        ):
             return None
         name, ticked = _callee(call), _TICKED.findall(each.message)
         match each.rule:
@@ -251,6 +229,19 @@ class Translator:
                 message = f"`{name}` is called wrongly: {each.message[0].lower()}{each.message[1:]}."
         return self._finding(each, "argument", message, self._signature(call))
 
+    def _is_plain(self, call: ast.Call) -> bool:
+        """Whether the call shows what it calls: a function or class by its name, with arguments that can be counted."""
+        if any(isinstance(each, ast.Starred) for each in call.args) or any(each.arg is None for each in call.keywords):
+            return False
+        root: ast.expr = call.func
+        while isinstance(root, ast.Attribute):
+            if root.attr.startswith("__"):
+                return False
+            root = root.value
+        if not isinstance(root, ast.Name) or root.id in {"self", "cls"} | self._facts.decorated:
+            return False
+        return root is not call.func or root.id not in self._nodes.variables
+
     def _key(self, each: Diagnostic) -> Finding | None:
         match = re.match(r'Unknown key "(.*)" for TypedDict `(\w+)`', each.message)
         if match is None:
@@ -261,10 +252,12 @@ class Translator:
         fields = [field.name for field in definition.fields]
         meant = nearest(match[1], fields)
         hint = f"Did you mean {meant!r}? " if meant else ""
-        return self._finding(each, "key", f"`{match[2]}` has no key {match[1]!r}.", f"{hint}Keys: {', '.join(fields[:16])}.")
+        return self._finding(
+            each, "key", f"`{match[2]}` has no key {match[1]!r}.", f"{hint}Keys: {', '.join(fields[:16])}."
+        )
 
     def _missing_key(self, each: Diagnostic) -> Finding | None:
-        call = self._call_at(each)
+        call = self._nodes.call_at(each)
         if call is None or self._scope.spec(call.func) is None:
             return None
         return self._finding(each, "argument", f"{each.message}.", self._signature(call))
@@ -273,7 +266,7 @@ class Translator:
         owner = _first(each.message)
         if _is_coroutine(owner):
             return self._coroutine(each)
-        if not is_certain(owner):
+        if not self._is_sure(each, owner):
             return None
         shown = f"`{plain(owner)}`"
         match each.rule:
@@ -284,7 +277,12 @@ class Translator:
                 return self._finding(each, "key", f"{shown} cannot be indexed with [ ].", hint)
             case "not-iterable" if "async-iterable" in each.message:
                 return self._finding(each, "await", f"{shown} is not asynchronous.", "Use a plain `for`.")
-            case "not-iterable" if head(owner) in {"AsyncIterator", "AsyncGenerator", "AsyncIterable", "AsyncGeneratorType"}:
+            case "not-iterable" if head(owner) in {
+                "AsyncIterator",
+                "AsyncGenerator",
+                "AsyncIterable",
+                "AsyncGeneratorType",
+            }:
                 return self._finding(each, "await", f"{shown} is asynchronous.", "Use `async for`.")
             case "not-iterable":
                 return self._finding(each, "type", f"{shown} cannot be looped over.", None)
@@ -295,7 +293,7 @@ class Translator:
         operator, *operands = _TICKED.findall(each.message)
         if any(map(_is_coroutine, operands)):
             return self._coroutine(each)
-        if not all(map(is_certain, operands)) or not operands:
+        if not operands or not all(map(is_certain, operands)) or "None" in operands:
             return None
         shown = [f"`{plain(operand)}`" for operand in operands]
         if len(shown) == 1 and "between two" in each.message:
@@ -341,39 +339,38 @@ class Translator:
             kind=kind, message=message, hint=hint, line=each.line + 1, column=each.column + 1, end_column=end
         )
 
+    def _is_sure(self, each: Diagnostic, owner: str) -> bool:
+        """Whether the value that is used is surely an ``owner``.
+
+        ``None`` is a value's first type more often than its last: it counts for the results of calls and for variables
+        at the top level only.
+        """
+        if not is_certain(owner) or head(owner) in self._facts.decorated:
+            return False
+        if owner != "None":
+            return True
+        node = self._nodes.exactly(each)
+        while isinstance(node, ast.Attribute | ast.Subscript):
+            node = node.value
+        return isinstance(node, ast.Call) or (isinstance(node, ast.Name) and not self._nodes.is_in_function(node))
+
     def _text(self, each: Diagnostic) -> str:
-        node = self._nodes.get((each.line + 1, each.column + 1, each.end_column + 1))
+        node = self._nodes.exactly(each)
         if isinstance(node, ast.Attribute):
             node = node.value
         text = ast.unparse(node) if isinstance(node, ast.Call | ast.Name) else ""
         return text if len(text) < 60 else ""
 
-    def _call_at(self, each: Diagnostic) -> ast.Call | None:
-        """The innermost call around the diagnostic."""
-        best = None
-        line, column = each.line + 1, each.column + 1
-        for node in self._nodes.values():
-            if isinstance(node, ast.Call) and _contains(self._source, node, line, column):
-                arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-                inside = any(_contains(self._source, argument, line, column) for argument in arguments)
-                starts = self._source.span(node)[:2] == (line, column)
-                if (inside or starts or node.keywords or node.args) and (best is None or _within(node, best)):
-                    best = node
-        return best
-
     def _parameter(self, call: ast.Call, each: Diagnostic) -> str:
         """The name of the parameter that the argument at the diagnostic is passed to."""
-        line, column = each.line + 1, each.column + 1
-        for keyword in call.keywords:
-            if keyword.arg and self._source.span(keyword)[:2] == (line, column):
-                return f" for {keyword.arg!r}"
-            if keyword.arg and self._source.span(keyword.value)[:2] == (line, column):
-                return f" for {keyword.arg!r}"
         spec = self._scope.spec(call.func)
         if spec is not None:
-            for argument, parameter in zip(call.args, spec.parameters, strict=False):
-                if self._source.span(argument)[:2] == (line, column):
+            for argument, parameter in pairs(call, spec):
+                if contains(self._source, argument, each.end_line + 1, each.end_column):
                     return f" for {parameter.name!r}"
+        for keyword in call.keywords:
+            if keyword.arg and contains(self._source, keyword.value, each.end_line + 1, each.end_column):
+                return f" for {keyword.arg!r}"
         return ""
 
     def _signature(self, call: ast.Call) -> str | None:
@@ -392,28 +389,16 @@ class Translator:
     def _is_tool_type(self, owner: str) -> bool:
         return head(owner) in self._scope.names.types
 
-    def _touches_rebound(self, each: Diagnostic) -> bool:
-        if not self._facts.rebound:
-            return False
-        node = self._nodes.get((each.line + 1, each.column + 1, each.end_column + 1))
-        return node is not None and any(
-            isinstance(name, ast.Name) and name.id in self._facts.rebound for name in ast.walk(node)
-        )
 
-    def _guarded(self, finding: Finding) -> bool:
-        """Whether the finding is in a ``try`` whose handler expects this very error."""
-        expected = _CAUGHT_BY.get(finding.kind, frozenset())
-        for node in ast.walk(self._source.tree):
-            if isinstance(node, ast.Try) and node.body[0].lineno <= finding.line <= (node.body[-1].end_lineno or 0):
-                caught = {
-                    name.id
-                    for handler in node.handlers
-                    for name in ast.walk(handler.type or ast.Pass())
-                    if isinstance(name, ast.Name)
-                }
-                if caught & expected:
-                    return True
-        return False
+def is_expected(source: Source, finding: Finding) -> bool:
+    """Whether the finding is in a ``try`` whose handler names this very error: the action counts on it."""
+    errors = _CAUGHT_BY.get(finding.kind, frozenset())
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Try) and node.body[0].lineno <= finding.line <= (node.body[-1].end_lineno or 0):
+            types = [handler.type for handler in node.handlers if handler.type is not None]
+            if any(isinstance(each, ast.Name) and each.id in errors for type_ in types for each in ast.walk(type_)):
+                return True
+    return False
 
 
 def _first(message: str) -> str:
@@ -428,15 +413,3 @@ def _is_coroutine(text: str) -> bool:
 def _callee(call: ast.Call) -> str:
     text = ast.unparse(call.func)
     return text if len(text) <= 40 else text.rpartition(".")[2][-40:]
-
-
-def _contains(source: Source, node: ast.expr, line: int, column: int) -> bool:
-    start = source.span(node)
-    if (line, column) < (start.line, start.column):
-        return False
-    end_line = node.end_lineno or node.lineno
-    return line < end_line or (line == end_line and (start.end_column is None or column < start.end_column))
-
-
-def _within(inner: ast.expr, outer: ast.expr) -> bool:
-    return any(node is inner for node in ast.walk(outer))

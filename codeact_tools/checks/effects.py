@@ -54,7 +54,9 @@ def carriers(tree: ast.Module, scope: Scope, carried: Mapping[str, frozenset[str
 def _targets(statement: ast.stmt) -> Iterator[str]:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield statement.name
-    elif isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None and _is_code(statement.value):
+    elif (
+        isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None and _is_code(statement.value)
+    ):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         for target in targets:
             yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name))

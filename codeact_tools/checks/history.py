@@ -6,8 +6,8 @@ import ast
 import copy
 from typing import TYPE_CHECKING, Final
 
-from .diagnostics import Facts
 from .effects import carriers
+from .facts import Facts
 from .names import Names, Scope, bindings
 from .source import parse
 
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 UNKNOWN_MODULE: Final = "_session"
 """A stub beside the tools' that gives names of unknown type."""
 
-UNKNOWN_STUB: Final = "from typing import Any\n\nvalue: Any\n"
+
+def ambient_stubs(names: Names) -> dict[str, str]:
+    """Stubs besides the tools' own: what every action has without an import, and the unknown.
+
+    `ty` reads ``__builtins__.pyi`` as more builtins. There an action may hide each name, as it may in the guest; bound
+    in a cell of their own, both meanings would count inside of functions.
+    """
+    bound = "".join(f"from tools import {name} as {name}\n" for name in sorted(names.bound))
+    return {
+        "__builtins__.pyi": f"import tools as tools\n{bound}",
+        f"{UNKNOWN_MODULE}.pyi": "from typing import Any\n\nvalue: Any\n",
+    }
 
 
 class History:
@@ -36,7 +47,7 @@ class History:
 
     def clear(self) -> None:
         """Forget everything: the session has a new interpreter."""
-        self.cells = [f"import tools\nfrom tools import {', '.join(sorted(self._names.bound))}\n"]
+        self.cells = []
         self.scope = Scope.fresh(self._names)
         self.facts = Facts()
         self.carried = {}
@@ -90,14 +101,14 @@ def _top_level(tree: ast.Module) -> ast.Module:
 
 
 class _Outline(ast.NodeTransformer):
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return ast.Name(node.name, ast.Store())
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         return ast.Name(node.name, ast.Store())
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return ast.Name(node.name, ast.Store())
 
-    def visit_Lambda(self, _node: ast.Lambda) -> ast.AST:  # noqa: N802
+    def visit_Lambda(self, _node: ast.Lambda) -> ast.AST:
         return ast.Constant(None)

@@ -8,14 +8,18 @@ import decimal
 import fractions
 import pathlib
 import uuid
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from ..repair import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..signatures import TypeDef
+    from ..specs import ToolSpec
     from .names import Scope
 
 _HARMLESS: Final = frozenset(
@@ -37,9 +41,22 @@ class NotLiteralError(Exception):
 class MalformedError(Exception):
     """A constructor refuses its literal arguments, so the action would fail there."""
 
-    def __init__(self, node: ast.expr, message: str) -> None:
-        super().__init__(message)
-        self.node = node
+    def __init__(self, node: ast.Call, reason: str | ValidationError, value: object = None) -> None:
+        super().__init__(str(reason))
+        self.node: ast.expr = node
+        self._call = node
+        self._reason = reason
+        self._value = value
+        if isinstance(reason, ValidationError):
+            self.node = _place(node, reason.errors(include_url=False)[0]["loc"][1:])
+
+    def explain(self, spec: ToolSpec) -> str:
+        """What is wrong, in the host's words for a call of ``spec``."""
+        if isinstance(self._reason, ValidationError):
+            name = ast.unparse(self._call.func)
+            text = explain(self._reason, spec, (), {}, single=name, value=self._value)
+            return one_line(text.removeprefix(f"{spec.qualified}():"))
+        return f"`{ast.unparse(self._call)}` is not possible: {self._reason}."
 
 
 class Literals:
@@ -141,7 +158,7 @@ class Literals:
             return make(*args, **keywords)
         except (ValueError, OverflowError, ArithmeticError) as error:
             reason = "not a number" if isinstance(error, ArithmeticError) else str(error)
-            raise MalformedError(node, f"`{ast.unparse(node)}` is not possible: {reason}.") from None
+            raise MalformedError(node, reason) from None
         except (TypeError, AttributeError):
             raise NotLiteralError from None  # a wrong type: the type check says it better
 
@@ -162,14 +179,19 @@ class Literals:
     @staticmethod
     def _validated(node: ast.Call, definition: TypeDef, value: Any) -> Any:
         try:
-            return TypeAdapter(definition.python).validate_python(value, by_name=True)
+            named = {ast.unparse(node.func): value}  # so that the error's location begins with the class
+            shape: Any = GenericAlias(dict, (str, definition.python))
+            (made,) = TypeAdapter[dict[str, Any]](shape).validate_python(named, by_name=True).values()
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            place = f"{definition.name}.{where}" if where else definition.name
-            raise MalformedError(_place(node, first["loc"]), f"`{place}`: {_sentence(first['msg'])}") from None
+            raise MalformedError(node, error, value) from None
         except (PydanticUserError, TypeError):
             raise NotLiteralError from None
+        return made
+
+
+def one_line(text: object) -> str:
+    """A list of problems as sentences on one line."""
+    return " ".join(line.removeprefix("- ") for line in str(text).strip().split("\n"))
 
 
 def _place(node: ast.Call, path: tuple[int | str, ...]) -> ast.expr:
@@ -178,10 +200,6 @@ def _place(node: ast.Call, path: tuple[int | str, ...]) -> ast.expr:
         if path and keyword.arg == path[0]:
             return keyword.value
     return node
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].lower()}{text[1:].rstrip('.')}."
 
 
 def constants_of(tree: ast.Module) -> dict[str, ast.expr]:
@@ -208,6 +226,6 @@ def constants_of(tree: ast.Module) -> dict[str, ast.expr]:
 
 
 def _is_immutable(node: ast.expr) -> bool:
-    return not any(isinstance(each, ast.List | ast.Dict | ast.Set | ast.Name) for each in ast.walk(node)) and isinstance(
-        node, ast.Constant | ast.UnaryOp | ast.Attribute
-    )
+    return not any(
+        isinstance(each, ast.List | ast.Dict | ast.Set | ast.Name) for each in ast.walk(node)
+    ) and isinstance(node, ast.Constant | ast.UnaryOp | ast.Attribute)

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 BUILTINS: Final = frozenset(dir(builtins))
 
-TOOL_ERRORS: Final = frozenset(
-    {"ToolError", "ToolFailed", "InvalidCall", "ToolTimeout", "ToolDenied", "InvalidResult"}
-)
+TOOL_ERRORS: Final = frozenset({"ToolError", "ToolFailed", "InvalidCall", "ToolTimeout", "ToolDenied", "InvalidResult"})
 """Exceptions that the guest always has."""
 
 _SPOKEN: Final = {"true": "True", "false": "False", "null": "None", "none": "None", "nil": "None", "undefined": "None"}
@@ -46,7 +44,9 @@ class Names:
             specs[spec.qualified] = spec
         for name in shared:
             del specs[name]
-        return cls(specs, dict(registry.catalog.types), frozenset(spec.toolkit for spec in registry.specs if spec.toolkit))
+        return cls(
+            specs, dict(registry.catalog.types), frozenset(spec.toolkit for spec in registry.specs if spec.toolkit)
+        )
 
     @property
     def bound(self) -> frozenset[str]:

@@ -21,7 +21,14 @@ ALWAYS: Final = ("tools", "__future__", "typing")
 
 _PURPOSES: Final = {
     ("requests", "httpx", "urllib", "urllib3", "aiohttp", "http", "bs4", "selenium", "playwright"): (
-        "fetch", "http", "url", "web", "download", "page", "browse", "request",
+        "fetch",
+        "http",
+        "url",
+        "web",
+        "download",
+        "page",
+        "browse",
+        "request",
     ),
     ("os", "pathlib", "shutil", "glob", "io"): ("file", "files", "folder", "directory", "path"),
     ("sqlite3", "sqlalchemy", "psycopg", "psycopg2", "pymysql"): ("sql", "query", "database", "table"),
@@ -79,12 +86,19 @@ class ImportPolicy:
         top, _, rest = module.partition(".")
         if top == "tools":
             if rest and rest not in self._names.toolkits:
-                yield source.finding(node, "import", f"There is no module {module!r}.", self._instead_of_toolkit(rest, wanted))
+                yield source.finding(
+                    node, "import", f"There is no module {module!r}.", self._instead_of_toolkit(rest, wanted)
+                )
         elif not self.allows(module):
             yield source.finding(node, "import", f"{module!r} cannot be imported.", self._instead_of(module, wanted))
 
     def _importable(self) -> str:
-        modules = [*ALWAYS[:1], *(f"tools.{name}" for name in sorted(self._names.toolkits)), "typing", *sorted(self._allowed)]
+        modules = [
+            *ALWAYS[:1],
+            *(f"tools.{name}" for name in sorted(self._names.toolkits)),
+            "typing",
+            *sorted(self._allowed),
+        ]
         return f"Importable: {', '.join(modules)}."
 
     def _instead_of_name(self, name: str, exports: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ _WIDEST: Final = 96
 _RANK: Final = {
     kind: rank
     for rank, kind in enumerate(
-        ("syntax", "import", "name", "await", "argument", "constraint", "type", "key", "attribute", "checker")
+        ("syntax", "import", "name", "await", "argument", "constraint", "type", "key", "attribute")
     )
 }
 
@@ -27,7 +27,7 @@ def ranked(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def render(code: str, findings: Sequence[Finding], *, tokens: int) -> str:
-    """All findings as text of about ``tokens`` tokens at most: the first in full, the rest in a line where room is scarce."""
+    """Findings as text of about ``tokens`` tokens at most: the first in full, others in a line where room is scarce."""
     lines = code.split("\n")
     most = int(tokens * _CHARS_PER_TOKEN)
     short = [f"Line {each.line}: {_cut(each.message, 160)}" for each in findings]

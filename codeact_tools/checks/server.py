@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class ServerUnavailable(Exception):  # noqa: N818 - it says what is, and never leaves this package
+class ServerUnavailable(Exception):
     """The type checker is not installed, died, or took longer than its budget; the message says which."""
 
 
@@ -40,9 +40,7 @@ class Diagnostic:
         """Take over one ``Diagnostic`` of the protocol, without the notes that ``ty`` appends to the message."""
         start, end = item["range"]["start"], item["range"]["end"]
         message = str(item["message"]).split("\n\n", 1)[0]
-        return cls(
-            str(item.get("code", "")), message, start["line"], start["character"], end["line"], end["character"]
-        )
+        return cls(str(item.get("code", "")), message, start["line"], start["character"], end["line"], end["character"])
 
 
 @dataclass(frozen=True, slots=True)

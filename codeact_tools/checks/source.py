@@ -11,12 +11,13 @@ import re
 import textwrap
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..events import Finding, FindingKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _LINES: Final = re.compile(r"\r\n|\r|\n")
 _TAG: Final = r"</?(?:execute|solution|code|python|action|tool_code)>?|<\|[a-z_]+\|>|^\s*End Action\s*$"
@@ -25,13 +26,29 @@ _TAG_AT_END: Final = re.compile(rf"\s*(?:{_TAG})\s*\Z")
 _TAG_AT_START: Final = re.compile(rf"\A\s*(?:{_TAG})")
 _FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~)[^\n`]*$", re.MULTILINE)
 _PROMPT: Final = re.compile(r"^(?:>>>|\.\.\.)(?: |$)")
-_INSTALL: Final = re.compile(r"^\s*(?:[!%]\s*)?(?:python3? -m )?(?:pip3?|conda|uv|apt(?:-get)?)\s+(?:pip\s+)?(?:install|add)\b")
+_INSTALL: Final = re.compile(
+    r"^\s*(?:[!%]\s*)?(?:python3? -m )?(?:pip3?|conda|uv|apt(?:-get)?)\s+(?:pip\s+)?(?:install|add)\b"
+)
 _SHELL: Final = re.compile(r"^\s*[!%]")
-_PROSE: Final = re.compile(r"^\s*(?:#{1,6} |[-*] |\d+\. )?[A-Z][A-Za-z']*,?(?: [A-Za-z0-9',`-]+){2,}[.:!?,]?\s*$|^\s*[A-Z][^=()\[\]]{20,}[.:!?]\s*$")
-_SPACES: Final = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2009\u3000"), " ") | dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"), None)
+_PROSE: Final = re.compile(
+    r"""^\s* (?:
+        (?: \#{1,6}\ | [-*]\ | \d+\.\  )? [A-Z][A-Za-z']*,? (?: \ [A-Za-z0-9',`-]+ ){2,} [.:!?,]?   # a few words
+        | [A-Z][^=()\[\]]{20,}[.:!?]                                                                # a sentence
+    ) \s*$""",
+    re.VERBOSE,
+)
+_SPACES: Final = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2009\u3000"), " ") | dict.fromkeys(
+    map(ord, "\ufeff\u200b\u200c\u200d\u2060"), None
+)
 _QUOTES: Final = {ord("\u201c"): '"', ord("\u201d"): '"', ord("\u201e"): '"'}
 _APOSTROPHES: Final = {ord("\u2018"): "'", ord("\u2019"): "'"}
-_UNFINISHED: Final = ("was never closed", "unterminated", "unexpected EOF", "expected an indented block", "unexpected end")
+_UNFINISHED: Final = (
+    "was never closed",
+    "unterminated",
+    "unexpected EOF",
+    "expected an indented block",
+    "unexpected end",
+)
 
 
 class Span(NamedTuple):
@@ -42,7 +59,7 @@ class Span(NamedTuple):
     end_column: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """An action as it is to be checked and run."""
 
@@ -52,9 +69,13 @@ class Source:
     error: Finding | None = None
     """Why the code does not parse."""
 
+    @cached_property
+    def _lines(self) -> list[bytes]:
+        return [line.encode() for line in _LINES.split(self.code)]
+
     def span(self, node: ast.expr | ast.stmt | ast.alias | ast.keyword) -> Span:
         """Where ``node`` stands; its end only where it is on the same line."""
-        text = _LINES.split(self.code)[node.lineno - 1].encode()
+        text = self._lines[node.lineno - 1]
         column = len(text[: node.col_offset].decode()) + 1
         if node.end_lineno != node.lineno or node.end_col_offset is None:
             return Span(node.lineno, column, None)
@@ -79,8 +100,8 @@ def read(code: str) -> Source:
         return Source(code, parse(code))
     repaired = code
     for repair in (_strip_tags, _unfence, textwrap.dedent, _strip_prompts, _plain_spaces, _plain_quotes):
-        candidate = repair(repaired)
-        if candidate == repaired or not candidate.strip():
+        candidate = repair(repaired).strip("\n")
+        if candidate == repaired.strip("\n") or not candidate.strip():
             continue
         repaired = candidate
         if _error_of(repaired) is None:
@@ -164,26 +185,27 @@ def _plain_quotes(code: str) -> str:
 def _explain(code: str, error: SyntaxError) -> Finding:
     lines = _LINES.split(code)
     line = min(max(error.lineno or 1, 1), len(lines))
-    habits: tuple[Callable[[list[str], int], tuple[int, str, str] | None], ...] = (_install, _shell, _prose, _smart_quote)
-    for habit in habits:
+    for habit in (_install, _shell, _prose, _smart_quote):
         if found := habit(lines, line):
             number, message, hint = found
             return Finding(kind="syntax", message=message, hint=hint, line=number)
     reason = (error.msg or "invalid syntax").rstrip(".")
-    column, end = error.offset or 1, error.end_offset
-    hint = None
+    message, advice = _reworded(reason, lines[line - 1])
+    column, end = max(error.offset or 1, 1), error.end_offset
+    if error.end_lineno not in (None, error.lineno) or end is None or end <= column:
+        end = None
+    return Finding(kind="syntax", message=message, hint=advice, line=line, column=column, end_column=end)
+
+
+def _reworded(reason: str, line: str) -> tuple[str, str | None]:
+    """The interpreter's reason as message and hint."""
     if any(sign in reason for sign in _UNFINISHED):
-        message, hint = f"The action is unfinished: {reason}.", "Write the whole action again, shorter if it was cut off."
-    elif any(text.strip() in {"...", "\u2026"} or "\u2026" in text for text in lines[line - 1 : line]):
-        message, hint = "`\u2026` is a mark of clipped output, not Python.", "Use the variable that holds the data."
-    elif "f-string" in reason:
-        message, hint = f"Not valid Python: {reason}.", "Inside an f-string use the other kind of quotes."
-    else:
-        message = f"Not valid Python: {reason}."
-    single = error.end_lineno in (None, error.lineno) and end is not None and end > column
-    return Finding(
-        kind="syntax", message=message, hint=hint, line=line, column=max(column, 1), end_column=end if single else None
-    )
+        return f"The action is unfinished: {reason}.", "Write the whole action again, shorter if it was cut off."
+    if "\u2026" in line:
+        return "`\u2026` is a mark of clipped output, not Python.", "Use the variable that holds the data."
+    if "f-string" in reason:
+        return f"Not valid Python: {reason}.", "Inside an f-string use the other kind of quotes."
+    return f"Not valid Python: {reason}.", None
 
 
 def _install(lines: list[str], _line: int) -> tuple[int, str, str] | None:
@@ -220,7 +242,7 @@ def clipped(source: Source) -> Iterator[Finding]:
         if id(node) in subscripts or not isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
             continue
         elements = [*node.keys, *node.values] if isinstance(node, ast.Dict) else node.elts
-        for each in elements:
+        for each in elements if len(elements) > 1 else ():
             if isinstance(each, ast.Constant) and each.value is ...:
                 hint = "Use the variable that holds the whole data, or compute it again."
                 yield source.finding(each, "syntax", "`...` stands for clipped output; it is not data.", hint)

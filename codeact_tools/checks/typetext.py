@@ -16,9 +16,17 @@ if TYPE_CHECKING:
     from ..signatures import TypeDef
 
 _OPEN: Final = frozenset({"Unknown", "Any", "object", "Divergent", "Never", "Todo", "Self"})
-_NUMBERS: Final = frozenset({"int", "float", "bool"})
+_ABSTRACT: Final = frozenset(
+    {
+        "Sequence", "Iterable", "Collection", "Container", "Mapping", "MutableMapping", "MutableSequence", "Set",
+        "AbstractSet", "MutableSet", "Buffer", "IO", "TextIO", "BinaryIO", "Hashable", "Sized",
+    }
+)  # fmt: skip
+"""Types that stubs write for parameters and results whose values can do more."""
 _SEQUENCES: Final = frozenset({"list", "tuple", "set", "frozenset", "deque"})
-_COLLECTIONS: Final = frozenset({*_SEQUENCES, "Sequence", "Iterable", "Collection", "MutableSequence", "Set", "MutableSet"})
+_COLLECTIONS: Final = frozenset(
+    {*_SEQUENCES, "Sequence", "Iterable", "Collection", "MutableSequence", "Set", "MutableSet"}
+)
 _MAPPINGS: Final = frozenset({"dict", "Mapping", "MutableMapping", "defaultdict", "OrderedDict", "Counter"})
 _READ_FROM: Final[Mapping[str, frozenset[str]]] = {
     "float": frozenset({"int", "bool", "Decimal", "Fraction"}),
@@ -61,7 +69,8 @@ def options(text: str) -> list[str]:
 
 def is_certain(text: str) -> bool:
     """Whether `ty` knows exactly one class for the value: no union, nothing unknown in it."""
-    return len(options(text)) == 1 and "&" not in text and head(text) not in _OPEN and "Top[" not in text
+    vague = head(text) in _OPEN | _ABSTRACT or any(sign in text for sign in ("&", "Top[", "Self@", "@Todo"))
+    return len(options(text)) == 1 and not vague
 
 
 def head(text: str) -> str:

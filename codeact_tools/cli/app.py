@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +16,13 @@ from rich.console import Console
 
 from ..errors import CodeActError
 from .exits import Exit, exit_code
-from .running import DEMO_TASK, AgentOptions, OutputOptions, complain, run_chat, run_task, write
+from .inputs import STDIN, read_task, read_tools
+from .output import complain, write
+from .running import DEMO_TASK, AgentOptions, Flag, Names, OutputOptions, run_chat, run_task
 
 EPILOGUE = """\
-stdout is the result, stderr the progress; NO_COLOR is respected. --debug, with any command, adds the traceback to an
-error.
+stdout is the result, stderr the progress; NO_COLOR is respected.
+--debug, with any command, adds the traceback to an error.
 
 Exit codes:
     0  an answer; the command did what it should
@@ -77,8 +80,6 @@ def run(
         task: What to do, in plain words; - reads it from standard input.
         file: Read the task from this file.
     """
-    from .inputs import read_task
-
     text = read_task(task, file)
     return run_task((agent or AgentOptions()).agent(), text, output or OutputOptions())
 
@@ -102,13 +103,14 @@ def demo(*, agent: AgentOptions | None = None, output: OutputOptions | None = No
 
     Needs no account, key, GPU or endpoint; fetches the embedded model's weights (1.1 GB) once.
     """
-    options = agent or AgentOptions(tools=("calendar",))
+    options = agent or AgentOptions()
+    options = replace(options, tools=options.tools or ("calendar",))
     complain(f"Task: {DEMO_TASK}\n")
     return run_task(options.agent(), DEMO_TASK, output or OutputOptions())
 
 
 @app.command
-def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> Exit:
+def doctor(*, json: Annotated[bool, Flag] = False) -> Exit:
     """Show what works on this machine: sandboxes with the reason, models, GPU, keys, checker, toolkits.
 
     The exit code is 3 where no model can be used, and 4 where no sandbox can.
@@ -138,7 +140,6 @@ def list_tools(*names: str) -> Exit:
         names: Toolkits by name, or Python files with @tool functions; all installed toolkits by default.
     """
     from ..toolkits import list_toolkits, resolve_tools
-    from .inputs import read_tools
 
     wanted = list(names) or [toolkit.name for toolkit in list_toolkits() if toolkit.enabled and not toolkit.error]
     for spec in resolve_tools(read_tools(wanted)).specs:
@@ -147,7 +148,7 @@ def list_tools(*names: str) -> Exit:
 
 
 @tools_app.command
-def show(name: str, /, *, tools: Annotated[tuple[str, ...], Parameter(alias="-t", negative="")] = ()) -> Exit:
+def show(name: str, /, *, tools: Annotated[tuple[str, ...], Parameter(alias="-t"), Names] = ()) -> Exit:
     """Show a tool as the model sees it: signature, docs, and the types that it mentions.
 
     For example:
@@ -162,7 +163,6 @@ def show(name: str, /, *, tools: Annotated[tuple[str, ...], Parameter(alias="-t"
     from ..registry import ToolRegistry
     from ..rendering import render_listing
     from ..toolkits import list_toolkits, resolve_tools
-    from .inputs import read_tools
 
     toolkit = name.partition(".")[0] if "." in name else None
     installed = [record.name for record in list_toolkits() if record.enabled and not record.error]
@@ -173,7 +173,7 @@ def show(name: str, /, *, tools: Annotated[tuple[str, ...], Parameter(alias="-t"
 
 
 @toolkits_app.command(name="list")
-def toolkits_list(*, load: Annotated[bool, Parameter(negative="")] = False) -> Exit:
+def toolkits_list(*, load: Annotated[bool, Flag] = False) -> Exit:
     """List the installed toolkits; nothing of them is imported.
 
     Args:
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:
-        outcome = app([word for word in words if word != "--debug"])
+        outcome = app([STDIN if word == "-" else word for word in words if word != "--debug"])
     except CycloptsError as error:
         complain(f"error: {error}\nSee `codeact-tools --help`.")
         return Exit.USAGE

@@ -24,7 +24,7 @@ from ..models.weights import DEFAULT_WEIGHTS, locate
 from ..sandbox import resolve_sandbox
 from ..sandbox.local import LocalSandbox
 from ..toolkits import list_toolkits
-from .exits import Exit, exit_code
+from .exits import Exit
 from .render import printable
 
 KEYS = ("CODEACT_TOOLS_API_KEY", "OPENAI_API_KEY", "E2B_API_KEY")
@@ -60,16 +60,18 @@ class Report:
 
     def write(self, console: Console) -> None:
         """Write the report for people."""
-        area = ""
+        area, width = "", max(len(check.name) for check in self.checks)
         for check in self.checks:
             if check.area != area:
                 area = check.area
-                console.print(Text(f"{area}", "bold"), soft_wrap=True)
+                console.print(Text(area, "bold"), soft_wrap=True)
             mark, style = {True: ("✓", "green"), False: ("✗", "red"), None: ("·", "dim")}[check.works]
-            line = Text.assemble(f"  {check.name:<14} ", (mark, style), f" {printable(check.detail)}")
+            line = Text.assemble(f"  {check.name:<{width}} ", (mark, style), f" {printable(check.detail)}")
             console.print(line, soft_wrap=True, highlight=False)
             for advice in check.advice.splitlines():
-                console.print(Text(f"{'':<17}  → {printable(advice)}", "yellow"), soft_wrap=True, highlight=False)
+                console.print(
+                    Text(f"{'':<{width + 5}}→ {printable(advice)}", "yellow"), soft_wrap=True, highlight=False
+                )
 
 
 def examine() -> Report:

@@ -13,9 +13,12 @@ from ..reflection import OPTIONS
 from ..toolkits import ToolSource
 from ..tools import Toolkit, ToolOptions
 
+STDIN = "<stdin>"
+"""Stands for the argument ``-``, which the command line's parser takes for an option."""
+
 
 def read_task(task: str | None, file: Path | None) -> str:
-    """Return the task: ``task`` itself, standard input where it is ``-``, or the text of ``file``.
+    """Return the task: ``task`` itself, standard input where it is `STDIN`, or the text of ``file``.
 
     Raises:
         ConfigurationError: None or both are given, the file cannot be read, or the task is empty.
@@ -24,7 +27,7 @@ def read_task(task: str | None, file: Path | None) -> str:
         raise ConfigurationError('Give the task once: as an argument ("..."), as - for standard input, or with --file.')
     if file is not None:
         text, origin = _read(file), f"the file {str(file)!r}"
-    elif task == "-":
+    elif task == STDIN:
         text, origin = sys.stdin.read(), "standard input"
     else:
         text, origin = task or "", "the argument"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.syntax import Syntax
@@ -53,7 +55,7 @@ def shortened(value: Any) -> str:
     >>> shortened("abc" * 100)
     "'abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc…abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc'"
     """
-    text = printable(repr(value)).replace("\n", "␊")
+    text = printable(repr(value)).replace("\n", "␊").replace("datetime.", "")
     half = MOST_SHOWN // 2 - 1
     return text if len(text) <= MOST_SHOWN else f"{text[:half]}…{text[-half:]}"
 
@@ -69,10 +71,15 @@ class TerminalRenderer:
     >>> renderer.show(WarningRaised(message="The GPU is busy."))
     >>> screen.getvalue()
     'warning: The GPU is busy.\\n'
+
+    Args:
+        console: Where to write.
+        heading: Whether to begin with model, sandbox and tools.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, heading: bool = True) -> None:
         self._console = console
+        self._with_heading = heading
         self._column_is_0 = True
         self._splitter = ReplySplitter()
         self._gap = ""
@@ -81,56 +88,76 @@ class TerminalRenderer:
         self._open_call: int | None = None
         self._printed: str = ""
         self._started: RunStarted | None = None
+        self._waiting = console.status(Text("reading", "dim"))
 
-    @singledispatchmethod
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._waiting.stop()
+        self._fresh_line()
+
+    def announce(self, event: Event) -> None:
+        """Write the heading of the answer, which is about to go to stdout, where ``event`` brings it."""
+        if isinstance(event, RunFinished):
+            self._line(Text("\nanswer", "bold"))
+
     def show(self, event: Event) -> None:
         """Write one event."""
+        self._waiting.stop()
+        self._show(event)
 
-    @show.register
+    @singledispatchmethod
+    def _show(self, event: Event) -> None: ...
+
+    @_show.register
     def _(self, event: RunStarted) -> None:
         self._started = event
+        if not self._with_heading:
+            return
         reasons = [choice.reason for choice in event.choices] + ["", ""]
         self._heading("model", event.model, reasons[0])
         self._heading("sandbox", event.sandbox, reasons[1])
-        self._heading("tools", ", ".join(event.tools) or "none")
+        self._heading("tools", _grouped(event.tools) or "none")
         for choice in event.choices:
             for warning in choice.warnings:
-                self.show(WarningRaised(message=warning))
+                self._show(WarningRaised(message=warning))
 
-    @show.register
+    @_show.register
     def _(self, event: TurnStarted) -> None:
         dialect = DIALECTS.get(self._started.dialect) if self._started else None
         self._splitter = ReplySplitter({dialect.action.open: dialect.action.close} if dialect else None)
         self._gap, self._code, self._streamed = "", "", False
         self._line(Text(f"\nturn {event.turn}", "bold dim"))
+        self._waiting.start()  # the model reads the prompt first, which can take a while
 
-    @show.register
+    @_show.register
     def _(self, event: TextDelta) -> None:
         self._streamed = True
         for piece in self._splitter.feed(event.text):
             self._piece(piece)
 
-    @show.register
+    @_show.register
     def _(self, event: ReplyFinished) -> None:
         for piece in [*([] if self._streamed else self._splitter.feed(event.text)), *self._splitter.finish()]:
             self._piece(piece)
         self._fresh_line()
 
-    @show.register
+    @_show.register
     def _(self, event: ActionStarted) -> None:
         self._printed = ""
         if not self._code:
             for line in event.code.splitlines():
                 self._piece(Piece("code", line))
 
-    @show.register
+    @_show.register
     def _(self, event: ActionChecked) -> None:
         for finding in event.findings:
             style = "red" if finding.severity == "error" else "yellow"
             hint = f" ({finding.hint})" if finding.hint else ""
             self._marked("✗", f"check, line {finding.line}: {finding.message}{hint}", style)
 
-    @show.register
+    @_show.register
     def _(self, event: OutputReceived) -> None:
         self._printed += event.text
         self._leave_call()
@@ -138,14 +165,14 @@ class TerminalRenderer:
             self._text(Text("  ┊ ", "dim") if self._column_is_0 else Text(""))
             self._text(Text(line, "yellow" if event.stream == "stderr" else ""))
 
-    @show.register
+    @_show.register
     def _(self, event: ToolCalled) -> None:
         self._leave_call()
         self._fresh_line()
         self._text(Text.assemble(("  → ", "green"), (event.call.tool, "green"), f"({_arguments(event.call)})"))
         self._open_call = event.call.id
 
-    @show.register
+    @_show.register
     def _(self, event: ToolReturned) -> None:
         call = event.call
         if self._open_call != call.id:
@@ -158,12 +185,12 @@ class TerminalRenderer:
         self._text(Text(f"  {_duration(call.seconds)}\n", "dim"))
         self._open_call = None
 
-    @show.register
+    @_show.register
     def _(self, event: ActionFinished) -> None:
         seen = event.observation
         self._fresh_line()
         if seen.stdout and not self._printed:
-            self.show(OutputReceived(text=seen.stdout))
+            self._show(OutputReceived(text=seen.stdout))
         if seen.result is not None:
             self._marked("=", seen.result, "cyan")
         if seen.error is not None and seen.error.kind != "check":
@@ -173,15 +200,16 @@ class TerminalRenderer:
         for artifact in seen.artifacts:
             self._marked("+", f"{artifact.name} ({artifact.media_type}, {len(artifact.data):,} bytes)", "cyan")
 
-    @show.register
+    @_show.register
     def _(self, event: WarningRaised) -> None:
         self._line(Text(f"warning: {printable(event.message)}", "yellow"))
 
-    @show.register
+    @_show.register
     def _(self, event: RunFinished) -> None:
+        self._text(Text("\n"))
         self._summary(event.usage)
 
-    @show.register
+    @_show.register
     def _(self, event: RunFailed) -> None:
         self._summary(event.usage)
 
@@ -203,14 +231,15 @@ class TerminalRenderer:
         if piece.kind == "code":
             self._gap = ""
             self._code += piece.text + "\n"
-            self._line(Text.assemble(("  │ ", "blue"), self._highlighted(piece.text)))
+            line = self._highlighted(piece.text)
+            self._line(Text.assemble(("  │ ", "blue"), line) if line else Text("  │", "blue"))
             return
         text = printable(piece.text)
         text = self._gap + text if not self._column_is_0 else text.lstrip("\n")
         stripped = text.rstrip()
         self._gap = text[len(stripped) :]
         if stripped:
-            self._text(Text(stripped))
+            self._text(Text(stripped, "dim"))
 
     def _highlighted(self, line: str) -> Text:
         """Return the last line of the action in colours that know the lines before it: strings may span lines."""
@@ -244,6 +273,13 @@ class TerminalRenderer:
         if text.plain:
             self._console.print(text, end="", soft_wrap=True, highlight=False)
             self._column_is_0 = text.plain.endswith("\n")
+
+
+def _grouped(tools: Iterable[str]) -> str:
+    """List toolkits with the number of their tools, and other tools by name."""
+    toolkits = Counter(name.rpartition(".")[0] or name for name in tools)
+    alone = {name for name in tools if "." not in name}
+    return ", ".join(name if name in alone else f"{name} ({count})" for name, count in toolkits.items())
 
 
 def _described(error: ExecutionError) -> str:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, cast
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from rich.console import Console
 
-from ..agent import CodeActAgent, Conversation
+from ..agent import CodeActAgent
 from ..errors import CodeActError
 from ..events import Event, RunFinished
+from ..models.embedded import EmbeddedModel
+from ..models.weights import DEFAULT_WEIGHTS
+from ..session import CheckMode
 from .exits import Exit, exit_code
 from .inputs import read_tools
+from .output import complain, write
 from .render import TerminalRenderer, printable
+from .weights import fetch_with_progress
 
 Sink = Callable[[Event], None]
-T = TypeVar("T")
 
 DEMO_TASK = (
     "How many working days are there in Germany from 1 December 2026 to 15 January 2027, and which public holidays "
@@ -28,24 +32,28 @@ DEMO_TASK = (
 )
 
 
-@Parameter(name="*", group="The agent")
+Flag = Parameter(negative="", show_default=False)
+Names = Parameter(negative="", show_default=False)
+
+
+@Parameter(name="*", group=Group("The agent", sort_key=1))
 @dataclass(frozen=True, kw_only=True)
 class AgentOptions:
     """What the agent is made of."""
 
-    tools: Annotated[tuple[str, ...], Parameter(alias="-t", negative="")] = ()
+    tools: Annotated[tuple[str, ...], Parameter(alias="-t"), Names] = ()
     """Toolkit by name, or Python file with @tool functions; repeat the option, or separate by commas."""
     model: Annotated[str, Parameter(alias="-m")] = "auto"
-    """auto: an endpoint in the environment, else CodeActAgent on a GPU, else the embedded CPU model. Or embedded, a
-    GGUF file, endpoint:NAME, a URL, transformers:NAME."""
+    """auto, embedded, endpoint:NAME, a URL, a GGUF file, transformers:NAME. auto takes an endpoint that the \
+environment names, else CodeActAgent on a GPU, else the embedded CPU model."""
     sandbox: Annotated[str, Parameter(alias="-s")] = "auto"
-    """auto: E2B where its key is set, else local. Or e2b, local, jail, jail-lite."""
+    """auto, local, jail, jail-lite, e2b. auto takes E2B where its key is set, else the local sandbox."""
     max_turns: int = 10
     """Most replies of the model for one task."""
-    allow_import: Annotated[tuple[str, ...], Parameter(negative="")] = ()
-    """Module of the standard library that actions may import; repeat the option. "*" stands for all."""
-    check: Literal["block", "warn", "off"] = "block"
-    """What findings of the check before each action do."""
+    allow_import: Annotated[tuple[str, ...], Names] = ()
+    """Module that actions may import besides the tools; repeat the option. "*" stands for all that exist inside."""
+    check: CheckMode = "block"
+    """What the findings of the check before each action do."""
 
     def agent(self) -> CodeActAgent:
         """Make the agent.
@@ -54,7 +62,7 @@ class AgentOptions:
             DeveloperError: An option is wrong.
             ModelUnavailable: There is no such model.
         """
-        return CodeActAgent(
+        agent = CodeActAgent(
             tools=read_tools(self.tools),
             model=self.model,
             sandbox=self.sandbox,
@@ -62,23 +70,32 @@ class AgentOptions:
             allow_imports=self.allow_import,
             check=self.check,
         )
+        if isinstance(agent.model, EmbeddedModel) and agent.model.weights is DEFAULT_WEIGHTS:
+            fetch_with_progress()
+        return agent
 
 
-@Parameter(name="*", group="Output")
+@Parameter(name="*", group=Group("Output", sort_key=2))
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     """What is written where."""
 
-    json: Annotated[bool, Parameter(negative="")] = False
+    json: Annotated[bool, Flag] = False
     """Write all events to stdout, each as a line of JSON, instead of the answer; nothing but errors to stderr."""
-    quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False
+    quiet: Annotated[bool, Parameter(alias="-q"), Flag] = False
     """No progress on stderr."""
 
-    def sinks(self) -> list[Sink]:
-        """Return what takes the events, in this order."""
+    @contextmanager
+    def sinks(self, *, heading: bool = True) -> Iterator[list[Sink]]:
+        """Give what takes the events, in this order; leave the terminal in order afterwards."""
         if self.json:
-            return [_write_json]
-        return [_write_answer] if self.quiet else [_write_answer, TerminalRenderer(Console(stderr=True)).show]
+            yield [_write_json]
+        elif self.quiet:
+            yield [_write_answer]
+        else:
+            with TerminalRenderer(Console(stderr=True), heading=heading) as renderer:
+                together = sys.stdout.isatty() == sys.stderr.isatty()
+                yield [*([renderer.announce] if together else []), _write_answer, renderer.show]
 
 
 def run_task(agent: CodeActAgent, task: str, output: OutputOptions) -> Exit:
@@ -88,7 +105,8 @@ def run_task(agent: CodeActAgent, task: str, output: OutputOptions) -> Exit:
         CodeActError: The run ended without an answer.
         KeyboardInterrupt: Ctrl-C; the run is cleaned up by then.
     """
-    asyncio.run(_consume(agent.stream(task), output.sinks()))
+    with output.sinks() as sinks:
+        asyncio.run(_consume(agent.stream(task), sinks))
     return Exit.ANSWER
 
 
@@ -102,16 +120,17 @@ def run_chat(agent: CodeActAgent, output: OutputOptions) -> Exit:
     with asyncio.Runner() as runner:
         conversation = agent.conversation()
         try:
-            for task in _lines():
-                outcome = _chat_turn(runner, conversation, task, output)
+            for number, task in enumerate(_lines()):
+                with output.sinks(heading=number == 0) as sinks:
+                    outcome = _chat_turn(runner, conversation.stream(task), sinks)
         finally:
             runner.run(conversation.__aexit__(None, None, None))
     return outcome
 
 
-def _chat_turn(runner: asyncio.Runner, conversation: Conversation, task: str, output: OutputOptions) -> Exit:
+def _chat_turn(runner: asyncio.Runner, events: AsyncIterator[Event], sinks: list[Sink]) -> Exit:
     try:
-        runner.run(_consume(conversation.stream(task), output.sinks()))
+        runner.run(_consume(events, sinks))
     except KeyboardInterrupt:
         complain("cancelled; the next task can be given")
         return Exit.CANCELLED
@@ -121,7 +140,7 @@ def _chat_turn(runner: asyncio.Runner, conversation: Conversation, task: str, ou
     return Exit.ANSWER
 
 
-def _lines() -> list[str] | Any:
+def _lines() -> Iterator[str]:
     """Yield the lines of standard input that hold a task; prompt for them on a terminal."""
     interactive = sys.stdin.isatty()
     if interactive:
@@ -158,18 +177,4 @@ def _write_json(event: Event) -> None:
 def _write_answer(event: Event) -> None:
     if isinstance(event, RunFinished):
         answer = str(event.answer)
-        if sys.stdout.isatty() and sys.stderr.isatty():
-            complain("")
         write(printable(answer) if sys.stdout.isatty() else answer)
-
-
-def write(text: str) -> None:
-    """Write a line of the result to stdout."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def complain(text: str) -> None:
-    """Write a line for people to stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

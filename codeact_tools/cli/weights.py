@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from ..models.weights import DEFAULT_WEIGHTS, fetch, locate
-from .running import complain
+from .output import complain
 
 
 def fetch_with_progress() -> Path:

@@ -88,7 +88,7 @@ def plain_text(content: str) -> str:
     return _CONTROL.sub("< ", content)
 
 
-async def until_stop(deltas: AsyncIterator[Delta], stop: Sequence[str]) -> AsyncIterator[Delta]:
+async def until_stop(deltas: AsyncIterator[Delta], stop: Sequence[str]) -> AsyncGenerator[Delta]:
     """Yield ``deltas`` up to the first of the strings in ``stop``, which is kept at the end of the text.
 
     For servers that ignore stop strings, and for those that keep them. Behind the stop string only the delta that

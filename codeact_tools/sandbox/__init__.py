@@ -25,7 +25,7 @@ def resolve_sandbox(sandbox: str | Sandbox = "auto") -> tuple[Sandbox, Choice]:
     'local'
 
     Args:
-        sandbox: ``"auto"`` (E2B where ``E2B_API_KEY`` is set and E2B is installed, else local), ``"local"``, ``"jail"`` or ``"jail-lite"``
+        sandbox: ``"auto"`` (E2B where ``E2B_API_KEY`` is set, else local), ``"local"``, ``"jail"`` or ``"jail-lite"``
             (local in that mode), ``"e2b"``, or a back end, which comes back as it is.
 
     Raises:

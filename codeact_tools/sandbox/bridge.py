@@ -10,90 +10,23 @@ import asyncio
 import base64
 import binascii
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
 
-from ..errors import LimitExceeded, ProtocolViolation, SandboxCrashed, SandboxError
+from ..errors import ProtocolViolation, SandboxCrashed, SandboxError
 from ..wire import FrameBuffer, Json, encode_frame
 from ..wire.scalars import clean
 from .base import GuestProcess, Limits
+from .exchange import CallHandler, CallRefused, Exchange, GuestError, Outcome, Stream, check_files
 from .manifest import ALWAYS_IMPORTABLE
+
+__all__ = ["Bridge", "CallHandler", "CallRefused", "GuestError", "Outcome", "Stream"]
 
 PROTOCOL_VERSION: Final = 1
 START_SECONDS: Final = 60.0
 """For a guest to become ready."""
 _PART: Final = 512 * 1024
 """Bytes of a file in one message."""
-_MOST_FILES: Final = 5000
-_TOLERATED_OUTPUT: Final = 4
-"""The guest drops output beyond its limit by itself; one that sends this many times the limit is hostile."""
-_MOST_STRAY: Final = 10_000
-"""Requests of one action about calls that have ended; a few are honest, because messages cross."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A call's result that is sent item by item, as the action asks for them."""
-
-    items: AsyncIterator[Json]
-    """Wire values. Closed when the action takes no more."""
-
-
-class CallRefused(Exception):
-    """Answers a call with an exception in the action.
-
-    Args:
-        type: Name of an exception class that the guest knows.
-        message: For the model.
-        fields: The exception's attributes, as wire values.
-    """
-
-    def __init__(self, type: str, message: str, fields: Mapping[str, Json] | None = None) -> None:  # noqa: A002
-        super().__init__(message)
-        self.type = type
-        self.message = message
-        self.fields = fields
-
-
-class CallHandler(Protocol):
-    """What answers the calls of one action, and takes its output."""
-
-    async def call(self, id: int, tool: str, args: list[Json], kwargs: dict[str, Json]) -> Json | Stream:  # noqa: A002
-        """Answer one call with a wire value; calls run concurrently, each in its own task.
-
-        Raises:
-            CallRefused: What the action sees as an exception.
-        """
-        ...
-
-    def on_output(self, stream: Literal["stdout", "stderr"], text: str) -> None:
-        """Take a piece of output."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestError:
-    """The exception that ended an action."""
-
-    type: str
-    message: str
-    traceback: str
-    call: int | None
-    """The call that raised it, if one did."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an action left behind; its output went to the handler."""
-
-    result: str | None
-    error: GuestError | None
-    files: list[tuple[str, int]]
-    """Path and size of the files that it wrote."""
-    dropped_output: int
-    """Bytes of output beyond the limit."""
-    calls: int
 
 
 class Bridge:
@@ -104,15 +37,15 @@ class Bridge:
     """
 
     def __init__(self, process: GuestProcess, limits: Limits) -> None:
-        self._process = process
-        self._limits = limits
+        self.process = process
+        self.limits = limits
         self._frames = FrameBuffer(limits.frame_kb * 1024)
         self._inbox: deque[dict[str, Json]] = deque()
         self._sending = asyncio.Lock()
         self._busy = asyncio.Lock()
         self._actions = 0
-        self._last_call = 0
-        self._dead: str | None = None
+        self.last_call = 0
+        self.dead: str | None = None
 
     async def start(
         self, manifest: Mapping[str, Json], *, allow_imports: Sequence[str], seed: int | None = None
@@ -123,12 +56,13 @@ class Bridge:
             "manifest": manifest,
             "allow_imports": [*ALWAYS_IMPORTABLE, *allow_imports],
             "echo_limit": 20_000,
-            "output_limit": self._limits.output_kb * 1024,
+            "frame_limit": self.limits.frame_kb * 1024,
+            "output_limit": self.limits.output_kb * 1024,
             "seed": seed,
         }
         answer = await self._ask(init, START_SECONDS, "starting")
         if answer.get("op") != "ready" or answer.get("version") != PROTOCOL_VERSION:
-            await self._violate("the guest did not get ready")
+            await self.violate("the guest did not get ready")
 
     async def execute(self, code: str, *, handler: CallHandler) -> Outcome:
         """Run one action.
@@ -141,13 +75,13 @@ class Bridge:
         async with self._busy:
             await self._check_quiet()
             self._actions += 1
-            action = _Action(self, self._actions, handler)
+            action = Exchange(self, self._actions, handler)
             try:
                 return await action.run(code)
             except (asyncio.CancelledError, SandboxError):
                 raise
             except BaseException:
-                await self._kill("the host failed while an action ran")
+                await self.kill("the host failed while an action ran")
                 raise
 
     async def put(self, path: str, data: bytes) -> None:
@@ -165,13 +99,13 @@ class Bridge:
             answer = await self._about(path, request, "data")
             data, eof = answer.get("data"), answer.get("eof")
             if not isinstance(data, str) or not isinstance(eof, bool):
-                await self._violate("malformed file data")
+                await self.violate("malformed file data")
             try:
                 part = base64.b64decode(data, validate=True)
             except (binascii.Error, ValueError):
-                await self._violate("malformed file data")
-            if len(part) > _PART or (not part and not eof) or size + len(part) > self._limits.files_mb << 20:
-                await self._violate("more file data than was asked for")
+                await self.violate("malformed file data")
+            if len(part) > _PART or (not part and not eof) or size + len(part) > self.limits.files_mb << 20:
+                await self.violate("more file data than was asked for")
             parts.append(part)
             size += len(part)
             if eof:
@@ -179,24 +113,24 @@ class Bridge:
 
     async def files(self) -> list[tuple[str, int]]:
         """Path and size of each file in the working folder."""
-        answer = await self._ask({"op": "files"}, self._limits.seconds, "listing files")
-        files = _files(answer.get("files")) if answer.get("op") == "listing" else None
+        answer = await self._ask({"op": "files"}, self.limits.seconds, "listing files")
+        files = check_files(answer.get("files")) if answer.get("op") == "listing" else None
         if files is None:
-            await self._violate("a malformed listing")
+            await self.violate("a malformed listing")
         return files
 
     async def close(self) -> None:
         """End the guest; idempotent."""
-        await self._kill("the session is closed")
+        await self.kill("the session is closed")
 
     # ---- one message -------------------------------------------------------------------------------------------------
 
     async def _about(self, path: str, request: Mapping[str, Json], expected: str) -> dict[str, Json]:
-        answer = await self._ask(request, self._limits.seconds, "handling a file")
+        answer = await self._ask(request, self.limits.seconds, "handling a file")
         if answer.get("op") == "refused":
             raise FileNotFoundError(clean(str(answer.get("message"))[:500]))
         if answer.get("op") != expected or answer.get("path") != path:
-            await self._violate("an answer to another question")
+            await self.violate("an answer to another question")
         return answer
 
     async def _ask(self, request: Mapping[str, Json], seconds: float, doing: str) -> dict[str, Json]:
@@ -205,349 +139,58 @@ class Bridge:
             await self._check_quiet()
             try:
                 async with asyncio.timeout(seconds):
-                    await self._send(encode_frame(request))
-                    answer = await self._receive()
+                    await self.send(encode_frame(request))
+                    answer = await self.receive()
             except TimeoutError:
-                await self._kill(f"the guest did not answer while {doing}")
+                await self.kill(f"the guest did not answer while {doing}")
                 raise SandboxCrashed(f"The guest did not answer within {seconds:g} s while {doing}.") from None
             except asyncio.CancelledError:
-                await self._kill(f"{doing} was cancelled")
+                await self.kill(f"{doing} was cancelled")
                 raise
             return answer
 
     async def _check_quiet(self) -> None:
         """Nothing may have arrived that was not asked for."""
-        if self._dead is not None:
-            raise SandboxCrashed(f"The sandbox is gone: {self._dead}.")
+        if self.dead is not None:
+            raise SandboxCrashed(f"The sandbox is gone: {self.dead}.")
         if self._inbox or len(self._frames):
-            await self._violate("a message between two actions")
-        if self._process.pending():
-            if await self._process.receive():
-                await self._violate("a message between two actions")
+            await self.violate("a message between two actions")
+        if self.process.pending():
+            if await self.process.receive():
+                await self.violate("a message between two actions")
             await self._crash()
 
-    async def _send(self, frame: bytes) -> None:
+    async def send(self, frame: bytes) -> None:
+        """Send one whole frame; frames of concurrent calls do not mix."""
         async with self._sending:
-            await self._process.send(frame)
+            await self.process.send(frame)
 
-    async def _receive(self) -> dict[str, Json]:
+    async def receive(self) -> dict[str, Json]:
+        """Return the next message."""
         while not self._inbox:
-            chunk = await self._process.receive()
+            chunk = await self.process.receive()
             if not chunk:
                 await self._crash()
             try:
                 self._inbox.extend(self._frames.feed(chunk))
             except ProtocolViolation as violation:
-                await self._kill("it sent what is not allowed")
+                await self.kill("it sent what is not allowed")
                 raise ProtocolViolation(f"The sandbox was ended: {violation}.") from None
         return self._inbox.popleft()
 
     async def _crash(self) -> NoReturn:
-        await self._kill("the guest ended unexpectedly")
+        await self.kill("the guest ended unexpectedly")
         raise SandboxCrashed(
             "The guest ended unexpectedly: the action ended its process, or it used more memory than allowed."
         )
 
-    async def _violate(self, what: str) -> NoReturn:
-        await self._kill("it sent what is not allowed")
+    async def violate(self, what: str) -> NoReturn:
+        """End a guest that sent ``what``."""
+        await self.kill("it sent what is not allowed")
         raise ProtocolViolation(f"The sandbox was ended: the guest sent {what}.")
 
-    async def _kill(self, reason: str) -> None:
-        if self._dead is None:
-            self._dead = reason
-        await self._process.kill()
-
-
-class _Action:
-    """The conversation about one action."""
-
-    def __init__(self, bridge: Bridge, number: int, handler: CallHandler) -> None:
-        self._bridge = bridge
-        self._limits = bridge._limits
-        self._number = number
-        self._handler = handler
-        self._first_call = bridge._last_call + 1
-        self._calls: dict[int, asyncio.Task[None]] = {}
-        """What is being worked on, for each call: the call itself, or the next item of its stream."""
-        self._streams: dict[int, AsyncIterator[Json]] = {}
-        self._cancelled: set[int] = set()
-        self._strays = 0
-        self._output = 0
-        self._dropped = 0
-        self._exceeded: str | None = None
-        self._stopping: asyncio.Task[None] | None = None
-        self._failure: BaseException | None = None
-
-    async def run(self, code: str) -> Outcome:
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._limits.seconds, self._exceed, "seconds")
-        try:
-            done = await self._converse(code)
-        except asyncio.CancelledError:
-            await self._wind_down()
-            raise
-        finally:
-            timer.cancel()
-            await self._end_calls()
-        if self._failure is not None:
-            raise self._failure
-        if self._exceeded is not None:
-            raise self._limit_error(state_lost=False)
-        return done
-
-    async def _converse(self, code: str) -> Outcome:
-        bridge = self._bridge
-        frame = encode_frame({"op": "exec", "id": self._number, "code": code})
-        if len(frame) > self._limits.frame_kb * 1024:
-            raise LimitExceeded(
-                "The action's code is larger than a message may be.", limit="frame_kb", state_lost=False
-            )
-        try:
-            await bridge._send(frame)
-            while True:
-                message = await bridge._receive()
-                outcome = await self._handle(message)
-                if outcome is not None:
-                    return outcome
-        except SandboxCrashed:
-            if self._failure is not None:
-                raise self._failure from None
-            if self._exceeded is not None:
-                raise self._limit_error(state_lost=True) from None
-            raise
-
-    async def _handle(self, message: dict[str, Json]) -> Outcome | None:
-        match message:
-            case {"op": "call", "id": int(call), "tool": str(tool), "args": list(args), "kwargs": dict(kwargs)}:
-                await self._start_call(call, tool, args, kwargs)
-            case {"op": "out", "stream": "stdout" | "stderr" as stream, "text": str(text)}:
-                await self._take_output(stream, text)
-            case {"op": "next", "call": int(call)}:
-                await self._start_item(call)
-            case {"op": "cancel", "call": int(call)}:
-                await self._cancel(call)
-            case {"op": "done", "id": self._number}:
-                return await self._finish(message)
-            case _:
-                await self._bridge._violate(f"an unexpected message {clean(str(message.get('op'))[:40])!r}")
-        return None
-
-    # ---- calls -------------------------------------------------------------------------------------------------------
-
-    async def _start_call(self, call: int, tool: str, args: list[Json], kwargs: dict[str, Json]) -> None:
-        bridge = self._bridge
-        if call != bridge._last_call + 1:
-            await bridge._violate(f"call {call} where {bridge._last_call + 1} was due")
-        bridge._last_call = call
-        if self._count() > self._limits.calls:
-            self._exceed("calls")
-        if self._exceeded is None:
-            self._begin(call, self._answer(call, tool, args, kwargs))
-        elif self._count() > 2 * self._limits.calls + 1000:
-            await bridge._violate("calls without end")
-
-    def _count(self) -> int:
-        return self._bridge._last_call + 1 - self._first_call
-
-    def _begin(self, call: int, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._calls[call] = task
-        task.add_done_callback(lambda task: self._ended(call, task))
-
-    def _ended(self, call: int, task: asyncio.Task[None]) -> None:
-        if self._calls.get(call) is task:
-            del self._calls[call]
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is not None and not isinstance(error, SandboxCrashed) and self._failure is None:
-            self._failure = error  # the handler is at fault, not the guest: the action cannot go on
-            self._stop(0.0)
-
-    async def _answer(self, call: int, tool: str, args: list[Json], kwargs: dict[str, Json]) -> None:
-        try:
-            value = await self._handler.call(call, clean(tool), args, kwargs)
-        except CallRefused as refusal:
-            await self._reply(call, _raise(call, refusal))
-            return
-        if isinstance(value, Stream):
-            self._streams[call] = value.items
-            value = {"$": "iterator"}
-        await self._reply(call, {"op": "return", "call": call, "value": value})
-
-    async def _start_item(self, call: int) -> None:
-        items = self._streams.get(call)
-        if items is None or call in self._calls:
-            await self._stray(call)
-        else:
-            self._begin(call, self._answer_item(call, items))
-
-    async def _answer_item(self, call: int, items: AsyncIterator[Json]) -> None:
-        try:
-            reply = {"op": "item", "call": call, "value": await anext(items)}
-        except StopAsyncIteration:
-            del self._streams[call]
-            reply = {"op": "end", "call": call}
-        except CallRefused as refusal:
-            del self._streams[call]
-            reply = _raise(call, refusal)
-        await self._reply(call, reply)
-
-    async def _reply(self, call: int, message: dict[str, Json]) -> None:
-        frame = encode_frame(message)
-        if len(frame) > self._limits.frame_kb * 1024:
-            size = f"{len(frame) >> 10:,} KiB, and one message holds at most {self._limits.frame_kb:,} KiB"
-            refusal = CallRefused("InvalidResult", f"The result has {size}: ask for less at a time.")
-            frame = encode_frame(_raise(call, refusal))
-        await self._bridge._send(frame)
-
-    async def _cancel(self, call: int) -> None:
-        if call in self._cancelled:
-            await self._stray(call)
-            return
-        self._cancelled.add(call)
-        task = self._calls.get(call)
-        items = self._streams.pop(call, None)
-        if task is not None:
-            task.cancel()
-        elif items is None:
-            await self._stray(call)
-        if items is not None:
-            self._begin(call, _close(items, task))
-
-    async def _stray(self, call: int) -> None:
-        """A message about a call that has ended may have crossed its end; one about no call is forged."""
-        self._strays += 1
-        if not self._bridge._last_call >= call >= 1 or self._strays > _MOST_STRAY:
-            await self._bridge._violate(f"a message about the call {call}, which is not open")
-
-    # ---- output ------------------------------------------------------------------------------------------------------
-
-    async def _take_output(self, stream: Literal["stdout", "stderr"], text: str) -> None:
-        text = clean(text)
-        size = len(text) if text.isascii() else len(text.encode())
-        self._output += size + 16  # empty pieces count, too
-        if self._output - size <= self._limits.output_kb * 1024 or self._output < 4096:
-            self._handler.on_output(stream, text)
-            return
-        self._dropped += size
-        if self._output > _TOLERATED_OUTPUT * self._limits.output_kb * 1024 + (1 << 20):
-            self._exceeded = "output_kb"
-            await self._bridge._kill("it printed without end")
-            raise self._limit_error(state_lost=True)
-
-    # ---- the end -----------------------------------------------------------------------------------------------------
-
-    async def _finish(self, message: dict[str, Json]) -> Outcome:
-        result, files = message.get("result"), _files(message.get("files", []))
-        error, dropped = message.get("error"), message.get("dropped", 0)
-        if not isinstance(result, str | None) or files is None or type(dropped) is not int or dropped < 0:
-            await self._bridge._violate("a malformed end of the action")
-        return Outcome(
-            result=None if result is None else clean(result),
-            error=await self._error(error),
-            files=files,
-            dropped_output=self._dropped + dropped,
-            calls=self._count(),
-        )
-
-    async def _error(self, error: Json) -> GuestError | None:
-        match error:
-            case None:
-                return None
-            case {
-                "type": str(kind),
-                "message": str(message),
-                "traceback": str(traceback),
-                "call": int() | None as call,
-            }:
-                return GuestError(type=clean(kind), message=clean(message), traceback=clean(traceback), call=call)
-            case _:
-                await self._bridge._violate("a malformed error")
-
-    def _exceed(self, limit: str) -> None:
-        if self._exceeded is None:
-            self._exceeded = limit
-            self._stop(self._limits.grace_seconds)
-
-    def _stop(self, grace: float) -> None:
-        """Interrupt the action, and kill the guest where it does not end after the grace."""
-        if self._stopping is None:
-            self._stopping = asyncio.get_running_loop().create_task(self._interrupt_then_kill(grace))
-
-    async def _interrupt_then_kill(self, grace: float) -> None:
-        await self._bridge._process.interrupt()
-        await asyncio.sleep(grace)
-        await self._bridge._kill("it could not be interrupted")
-
-    async def _wind_down(self) -> None:
-        """The host gave up: interrupt the action and wait for its end, so that the guest can be used again."""
-        bridge = self._bridge
-        if bridge._dead is not None:
-            return
-        self._exceeded = self._exceeded or "cancelled"
-        try:
-            async with asyncio.timeout(self._limits.grace_seconds):
-                await bridge._process.interrupt()
-                while await self._handle(await bridge._receive()) is None:
-                    pass
-        except (TimeoutError, SandboxError, asyncio.CancelledError):
-            await bridge._kill("it could not be interrupted")
-
-    async def _end_calls(self) -> None:
-        """Cancel what still runs; its results are nobody's."""
-        tasks = [*self._calls.values()]
-        if self._stopping is not None:
-            tasks.append(self._stopping)
-        for task in tasks:
-            task.cancel()
-        streams, self._streams = self._streams, {}
-        tasks += [asyncio.ensure_future(_close(items, None)) for items in streams.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._limits.grace_seconds)
-
-    def _limit_error(self, *, state_lost: bool) -> LimitExceeded:
-        limit = self._exceeded or ""
-        value = getattr(self._limits, limit, None)
-        what = {
-            "seconds": f"The action ran longer than {value:g} s",
-            "calls": f"The action made more than {value} tool calls",
-            "output_kb": f"The action printed far more than {value} KiB",
-        }[limit]
-        end = "had to be killed, so its variables are lost" if state_lost else "was interrupted; its variables are kept"
-        return LimitExceeded(f"{what} and {end}.", limit=limit, state_lost=state_lost)
-
-
-def _raise(call: int, refusal: CallRefused) -> dict[str, Json]:
-    return {
-        "op": "raise",
-        "call": call,
-        "type": refusal.type,
-        "message": clean(refusal.message),
-        "fields": refusal.fields,
-    }
-
-
-async def _close(items: AsyncIterator[Json], task: asyncio.Task[None] | None) -> None:
-    """Close a stream, after the item that it was working on is given up."""
-    if task is not None:
-        await asyncio.wait([task])
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
-
-
-def _files(value: Json) -> list[tuple[str, int]] | None:
-    """Validate a list of files; None where it is malformed."""
-    if not isinstance(value, list) or len(value) > _MOST_FILES:
-        return None
-    files: list[tuple[str, int]] = []
-    for entry in value:
-        match entry:
-            case [str(path), int(size)] if size >= 0 and path and clean(path) == path and path[0] != "/":
-                if ".." in path.split("/") or "\0" in path:
-                    return None
-                files.append((path, size))
-            case _:
-                return None
-    return files
+    async def kill(self, reason: str) -> None:
+        """End the guest; the first reason is remembered."""
+        if self.dead is None:
+            self.dead = reason
+        await self.process.kill()

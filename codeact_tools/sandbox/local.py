@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["jail", "jail-lite"]
 _MODES: Final[tuple[Mode, ...]] = ("jail", "jail-lite")
+_REFUSALS: Final = ("unshare", "user map", "mount", "landlock")
+"""Steps whose refusal is the machine's, and lasts: the next mode may do without them."""
 _CHUNK: Final = 1 << 18
 _ELSEWHERE: Final = (
     'The local sandbox needs Linux on x86-64 or aarch64, and this is {platform}. Use `sandbox="e2b"` (a key in '
@@ -113,7 +115,7 @@ class LocalSandbox:
             try:
                 return _confined(POOL.fork(Setup(mode == "jail", str(SOURCE / "guest"), *packages), order), mode)
             except Refused as refusal:
-                if refusal.step not in ("unshare", "mount", "landlock", "start"):
+                if refusal.step not in _REFUSALS:
                     raise _unavailable({mode: refusal}) from refusal
                 with self._lock:
                     self._refused[mode] = refusal

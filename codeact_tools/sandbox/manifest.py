@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from ..definitions import default_source
 from ..signatures import UNSET
-from ..wire import Codec, Json, WireError
+from ..wire import Codec, Json, WireError, takes_extra
 
 if TYPE_CHECKING:
     from ..registry import ToolRegistry
@@ -71,6 +72,7 @@ def _type(definition: TypeDef, codec: Codec) -> dict[str, Json]:
         "doc": definition.doc,
         "positional": definition.positional,
         "frozen": definition.frozen,
+        "extra": takes_extra(definition),
         "fields": [_field(field, codec) for field in definition.fields],
         "members": [_member(name, value, codec) for name, value in definition.members],
     }
@@ -92,7 +94,7 @@ def _field(field: FieldDef, codec: Codec) -> dict[str, Json]:
         "factory": field.has_factory,
     }
     default = _default(field.default, codec)
-    if "default_text" in default:  # a default that cannot cross is filled in by the host
+    if default and "default" not in default:  # a default that cannot cross is filled in by the host
         entry["factory"] = True
     return entry | default
 
@@ -100,11 +102,11 @@ def _field(field: FieldDef, codec: Codec) -> dict[str, Json]:
 def _default(value: object, codec: Codec) -> dict[str, Json]:
     if value is UNSET:
         return {}
+    text = default_source(value)
     try:
-        return {"default": codec.encode(value)}
+        return {"default": codec.encode(value), "default_text": text}
     except WireError:
-        name: Any = getattr(value, "__name__", None)
-        return {"default_text": name if isinstance(name, str) else "..."}
+        return {"default_text": text}
 
 
 def _member(name: str, value: object, codec: Codec) -> list[Json]:

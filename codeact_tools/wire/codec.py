@@ -274,7 +274,7 @@ class Codec:
         definition = self._definition(value, "record", "namedtuple")
         fields = self._decode_fields(value["v"], depth)
         known = {field.name: field.init for field in definition.fields}
-        extra = getattr(definition.python, "model_config", {}).get("extra") == "allow"
+        extra = takes_extra(definition)
         for name in fields.keys() - known.keys():
             if not extra:
                 raise WireError(f"{definition.name} has no field {name[:80]!r}")
@@ -310,6 +310,12 @@ class Codec:
         if key not in self._held:
             raise WireError("the handle belongs to no value of this session")
         return self._held[key]
+
+
+def takes_extra(definition: TypeDef) -> bool:
+    """Whether instances may have fields that the definition does not name."""
+    config = getattr(definition.python, "model_config", None)
+    return definition.kind == "record" and isinstance(config, dict) and config.get("extra") == "allow"
 
 
 def _construct(definition: TypeDef, fields: dict[str, Any]) -> Any:

@@ -53,8 +53,8 @@ def all_plain(values: Collection[Any]) -> bool:
     if kind is str:
         return "".join(values).isascii()
     if kind is int:
-        return min(values) > -_EXACT and max(values) < _EXACT
-    return bool(kind is float and math.isfinite(sum(values)))
+        return bool(min(values) > -_EXACT and max(values) < _EXACT)
+    return kind is float and math.isfinite(sum(values))
 
 
 def expect(value: Any, kind: type[_T]) -> _T:

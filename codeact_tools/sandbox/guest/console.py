@@ -157,7 +157,7 @@ class Input(io.TextIOBase):
         """Refuse."""
         _refuse_input()
 
-    def readline(self, _size: int | None = -1, /) -> NoReturn:  # type: ignore[override]
+    def readline(self, _size: int | None = -1, /) -> NoReturn:
         """Refuse."""
         _refuse_input()
 

@@ -13,6 +13,8 @@ from typing import Any
 
 _MOST = 4096
 """Files that are looked at."""
+_MOST_TEXT = 500_000
+"""Characters of their paths together."""
 _DEPTH = 16
 
 
@@ -78,9 +80,11 @@ class Folder:
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         found: dict[str, tuple[int, int]] = {}
+        length = 0
         if self._root is not None:
             for entry in _walk(self._root, _DEPTH):
-                if len(found) == _MOST:
+                length += len(entry.path)
+                if len(found) == _MOST or length > _MOST_TEXT:
                     break
                 try:
                     found[os.path.relpath(entry.path, self._root)] = _stamp(entry.stat(follow_symlinks=False))

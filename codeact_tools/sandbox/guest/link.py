@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .errors import InvalidCall, ToolError
 from .interrupts import Interrupts, critical, interruptible
 
 if TYPE_CHECKING:
@@ -28,12 +29,9 @@ to_json: Callable[[object], str] = json.JSONEncoder(
 _from_json = json.JSONDecoder().decode
 _ENDED = "the action ended before this call did"
 _CLOSED = "tools can be called only while an action runs; await the task, or join the thread, that calls them"
+_STREAM_CLOSED = "a stream of items ends with the action that opened it; take what you need there, e.g. list(...) of it"
 _PATIENCE = 0.1
 """Seconds after which a blocked caller looks whether an interrupt arrived while it was not looking."""
-
-
-class Closed(Exception):
-    """A call was made while no action runs."""
 
 
 class Link:
@@ -55,6 +53,9 @@ class Link:
         self._watched: dict[asyncio.AbstractEventLoop, int] = {}
         self._abandoned: deque[int] = deque()
         self._calls = 0
+        self._first = 1
+        self.frame_limit = 1 << 23
+        """Bytes of a message."""
         self._open = False
 
     # -- one action ----------------------------------------------------------------------------------------------------
@@ -66,6 +67,8 @@ class Link:
     @critical
     def open(self) -> None:
         """An action begins: calls and output may be sent."""
+        self._abandoned.clear()
+        self._first = self._calls + 1
         self._open = True
 
     @critical
@@ -107,7 +110,11 @@ class Link:
         return await self._await(lambda future: self._submit(body, future))
 
     def pull(self, call: int) -> Frame:
-        """Ask a stream for its next item and wait; the reply is an ``item``, ``end`` or ``raise`` frame."""
+        """Ask a stream for its next item and wait; the reply is an ``item``, ``end`` or ``raise`` frame.
+
+        Raises:
+            ToolError: The action that opened the stream is over.
+        """
         self._ask(call, None)
         return self.wait(call)
 
@@ -151,7 +158,10 @@ class Link:
     def _submit(self, tail: bytes, future: asyncio.Future[Frame] | None) -> int:
         with self._writing:
             if not self._open:
-                raise Closed(_CLOSED)
+                raise ToolError(_CLOSED)
+            if len(tail) + 64 > self.frame_limit:
+                size = f"{len(tail) >> 10:,} KiB, and one message holds at most {self.frame_limit >> 10:,} KiB"
+                raise InvalidCall(f"the arguments have {size}: pass less at a time")
             self._flush_cancels()
             self._calls = call = self._calls + 1
             self._waiting[call] = future
@@ -162,8 +172,8 @@ class Link:
     @critical
     def _ask(self, call: int, future: asyncio.Future[Frame] | None) -> int:
         with self._writing:
-            if not self._open:
-                raise Closed(_CLOSED)
+            if not self._open or call < self._first:
+                raise ToolError(_STREAM_CLOSED)
             self._waiting[call] = future
             self._write(_encode({"op": "next", "call": call}))
         return call
@@ -171,7 +181,7 @@ class Link:
     def _flush_cancels(self) -> None:
         while self._abandoned:
             call = self._abandoned.popleft()
-            if self._open:
+            if self._open and call >= self._first:
                 self._write(_encode({"op": "cancel", "call": call}))
 
     # -- reading -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from .console import Console
@@ -59,6 +60,7 @@ class Session:
         self._link = link
         self._console = Console(link, init.get("output_limit", _OUTPUT))
         self._console.install()
+        link.frame_limit = init.get("frame_limit", link.frame_limit)
         self._folder = Folder.current()
         self._interpreter = Interpreter(bound, self._console, self._folder, interrupts)
         self._interpreter.echo_limit = init.get("echo_limit", self._interpreter.echo_limit)
@@ -66,9 +68,9 @@ class Session:
 
     def handle(self, request: Frame) -> Frame:
         """Do what the host asks; return the answer."""
+        do: Callable[[Frame], Frame] = getattr(self, f"_do_{request['op']}")
         try:
-            answer: Frame = getattr(self, f"_do_{request['op']}")(request)
-            return answer
+            return do(request)
         except Refused as refusal:
             return {"op": "refused", "path": request.get("path"), "message": str(refusal)}
 

@@ -18,19 +18,23 @@ class Record:
     _optional: ClassVar[frozenset[str]] = frozenset()
     """Those that the host fills where they are left out."""
     _defaults: ClassVar[Defaults] = {}
-    _positional: ClassVar[bool] = False
+    _by_position: ClassVar[tuple[str, ...]] = ()
+    """Those that the constructor takes by position, too."""
     _frozen: ClassVar[bool] = False
+    _extra: ClassVar[bool] = False
+    """Whether it takes fields that it does not name."""
     _signature_text: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         cls = type(self)
-        if args and not cls._positional:
+        if args and not cls._by_position:
             raise TypeError(f"{cls.__name__} takes its fields by name: {cls._signature_text}")
-        if len(args) > len(cls._arguments):
-            raise TypeError(f"{cls.__name__} has {len(cls._arguments)} fields, got {len(args)}: {cls._signature_text}")
-        values = dict(zip(cls._arguments, args, strict=False))
+        if len(args) > len(cls._by_position):
+            count = len(cls._by_position)
+            raise TypeError(f"{cls.__name__} takes {count} fields by position, got {len(args)}: {cls._signature_text}")
+        values = dict(zip(cls._by_position, args, strict=False))
         for name, value in kwargs.items():
-            if name not in cls._arguments:
+            if name not in cls._arguments and not cls._extra:
                 raise TypeError(f"{cls.__name__} has no field {name!r}{nearest(name, cls._arguments)}")
             if name in values:
                 raise TypeError(f"{cls.__name__} got two values for {name!r}")
@@ -43,6 +47,8 @@ class Record:
                 self.__dict__[name] = values[name]
             elif name in cls._defaults:
                 self.__dict__[name] = cls._defaults[name]()
+        for name in values.keys() - set(cls._fields):
+            self.__dict__[name] = values[name]
 
     @classmethod
     def _received(cls, fields: dict[str, Any]) -> Record:
@@ -52,6 +58,10 @@ class Record:
 
     def _sendable(self) -> dict[str, Any]:
         values = self.__dict__
+        if self._extra:
+            return {
+                name: value for name, value in values.items() if name in self._arguments or name not in self._fields
+            }
         return {name: values[name] for name in self._arguments if name in values}
 
     def __getattr__(self, name: str) -> Any:
@@ -65,7 +75,7 @@ class Record:
         cls = type(self)
         if cls._frozen:
             raise AttributeError(f"{cls.__name__} is immutable; make a new one with the changed field")
-        if name not in cls._fields:
+        if name not in cls._fields and not cls._extra:
             raise AttributeError(f"{cls.__name__} has no field {name!r}{nearest(name, cls._fields)}")
         self.__dict__[name] = value
 

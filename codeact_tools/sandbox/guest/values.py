@@ -218,7 +218,7 @@ def _all_plain(values: Iterable[Any]) -> bool:
     if kind is str:
         return "".join(values).isascii()
     if kind is int:
-        return min(values) > -_EXACT and max(values) < _EXACT
+        return bool(min(values) > -_EXACT and max(values) < _EXACT)
     return bool(kind is float and math.isfinite(sum(values)))
 
 

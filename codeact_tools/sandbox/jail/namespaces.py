@@ -7,6 +7,7 @@ the root with a scratch file system of its own, and a process tree of its own.
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .layout import Layout
 
 NOBODY: Final = 65534
+_HOSTNAME: Final = "sandbox"
 _OLD: Final = "/.host"
 _BASES: Final = ("/tmp", "/run", "/mnt", "/usr")  # noqa: S108 - a place to mount on, hidden from nobody but ourselves
 _INODES: Final = 16_384
@@ -34,15 +36,16 @@ _WORLD: Final = (
 def leave_host() -> None:
     """Leave the host's namespaces; the next child is the first process of a new process tree.
 
-    An ordinary user needs a user namespace for that, in which this process holds all capabilities. Root does without,
-    and gives up its identity in `lockdown`.
+    An ordinary user needs a user namespace for that, in which this process holds all capabilities once `map_user` has
+    put it there. Root does without, and gives up its identity in `lockdown`.
     """
-    user, group = os.geteuid(), os.getegid()
-    if user == 0:
-        kernel.unshare(_WORLD)
-        return
-    kernel.unshare(_WORLD | kernel.CLONE_NEWUSER)
-    # The kernel accepts a group map from an ordinary user only after setgroups(), which could shed a group that denies.
+    kernel.unshare(_WORLD if os.geteuid() == 0 else _WORLD | kernel.CLONE_NEWUSER)
+
+
+def map_user(user: int, group: int) -> None:
+    """Give the process a user in its new user namespace, for which the host's ``user`` stands."""
+    # The kernel accepts a group map from an ordinary user only once setgroups(), which could shed a group that
+    # denies, is out of reach.
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{NOBODY} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{NOBODY} {group} 1")
@@ -70,6 +73,7 @@ def build_root(layout: Layout) -> None:
     the host below the place where the new root was mounted (``/tmp``) can still be reached. Then the host's root goes.
     """
     real = {path: os.path.realpath(path) for path in (*layout.read, *DEVICES)}  # links resolve differently inside
+    socket.sethostname(_HOSTNAME)
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)  # else mounts would travel to the host
     base = next(path for path in _BASES if Path(path).is_dir())
     kernel.mount("tmpfs", base, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")

@@ -76,12 +76,12 @@ def advice(refusal: Refused) -> str:
         return "Raise the number of user namespaces: `sysctl user.max_user_namespaces=10000`."
     if refusal.step == "unshare":
         return (
-            "New namespaces are refused, as in Docker's default profile or where the administrator forbids them to all. "
+            "New namespaces are refused, as in Docker's default profile, or by the administrator for all. "
             "In Docker, run with a seccomp profile that allows `unshare` and `mount`, or as root with "
             "`--cap-add SYS_ADMIN --security-opt apparmor=unconfined`; on Debian set "
             "`sysctl kernel.unprivileged_userns_clone=1`."
         )
-    if refusal.step == "mount":
+    if refusal.step in ("user map", "mount"):
         return (
             "Namespaces can be made but nothing can be mounted in them, as under Ubuntu's AppArmor rule: set "
             "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or give this Python an AppArmor profile with "

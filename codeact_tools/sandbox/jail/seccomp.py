@@ -75,7 +75,8 @@ def install(pid: int, *, own_root: bool) -> None:
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog {unsigned short len; struct sock_filter *filter;}, padded to the pointer's alignment
     header = struct.pack("@HP", len(program), ctypes.addressof(buffer))
-    kernel.syscall("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, header)
+    if thread := kernel.syscall("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, header):
+        raise OSError(errno.ESRCH, f"thread {thread} cannot be put under the filter", "seccomp")
 
 
 def _when(number: int | None, body: list[Instruction]) -> list[Instruction]:

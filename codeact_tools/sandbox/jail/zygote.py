@@ -132,8 +132,12 @@ def _prepare(setup: Setup, control: socket.socket, host: int) -> tuple[Plan, int
     root = os.geteuid() == 0
     tasks = _tasks_of(namespaces.NOBODY if root else os.geteuid())
     if setup.jail:
+        user, group = os.geteuid(), os.getegid()
         with _step("unshare"):
             namespaces.leave_host()
+        if not root:
+            with _step("user map"):
+                namespaces.map_user(user, group)
         _continue_in_child(control, host)
     with _step("layout"):
         seen = layout(setup.guest, setup.packages)

@@ -1,0 +1,66 @@
+"""What the session's own code defines, as far as it decides whether a diagnostic is certain."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the session's own code defines, as far as it decides whether a diagnostic is certain."""
+
+    functions: set[str] = field(default_factory=set)
+    classes: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
+    """Attributes that some statement assigns."""
+    rebound: set[str] = field(default_factory=set)
+    """Names that a function rebinds with ``global`` or ``nonlocal``: their type at a line is not known."""
+    decorated: set[str] = field(default_factory=set)
+    """Classes that a decorator or a metaclass may have turned into something else."""
+    dynamic: bool = False
+    """Whether ``setattr``, ``exec`` or ``from library import *`` may have made names that nothing shows."""
+
+    def after(self, tree: ast.AST) -> Facts:
+        """The facts once ``tree`` has run."""
+        result = Facts(
+            set(self.functions),
+            set(self.classes),
+            set(self.stored),
+            set(self.rebound),
+            set(self.decorated),
+            self.dynamic,
+        )
+        for node in ast.walk(tree):
+            match node:
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    result.functions.add(name)
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
+                    result.functions.add(name)
+                case ast.ClassDef(name=name, body=body):
+                    result.classes.add(name)
+                    result.stored.update(_class_variables(body))
+                    if node.keywords or any("dataclass" not in ast.dump(each) for each in node.decorator_list):
+                        result.decorated.add(name)
+                case ast.Attribute(attr=name, ctx=ast.Store()):
+                    result.stored.add(name)
+                case ast.Global(names=names) | ast.Nonlocal(names=names):
+                    result.rebound.update(names)
+                case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")]):
+                    result.dynamic |= module.partition(".")[0] not in {*sys.stdlib_module_names, "tools"}
+                case ast.Name(id="setattr" | "exec" | "globals"):
+                    result.dynamic = True
+                case _:
+                    pass
+        return result
+
+
+def _class_variables(body: Iterable[ast.stmt]) -> Iterator[str]:
+    for statement in body:
+        if isinstance(statement, ast.Assign):
+            yield from (each.id for each in statement.targets if isinstance(each, ast.Name))

@@ -1,0 +1,27 @@
+"""The examples of the docstrings run, in every module of the library."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import codeact_tools
+from tests.shop import search_orders
+
+
+def modules() -> list[str]:
+    """All modules but those of the guest, which run in another interpreter, and the one that is the command."""
+    found = [module.name for module in pkgutil.walk_packages(codeact_tools.__path__, "codeact_tools.")]
+    return [name for name in found if not name.startswith("codeact_tools.sandbox.guest") and "__main__" not in name]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples(name: str) -> None:
+    """What a docstring shows is what happens; ``search_orders`` is the tool that several of them use."""
+    module = importlib.import_module(name)
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    outcome = doctest.testmod(module, extraglobs={"search_orders": search_orders}, optionflags=options)
+    assert outcome.failed == 0
