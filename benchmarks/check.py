@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
+from unittest.mock import patch
 
 from pydantic import BaseModel, Field
 
@@ -43,7 +44,9 @@ class Order(BaseModel):
 
 @tool(read_only=True)
 def search_orders(
-    query: str, limit: Annotated[int, Field(ge=1, le=100)] = 20, sort: Literal["newest", "oldest"] = "newest"
+    query: str,  # noqa: ARG001 - no tool runs here
+    limit: Annotated[int, Field(ge=1, le=100)] = 20,  # noqa: ARG001
+    sort: Literal["newest", "oldest"] = "newest",  # noqa: ARG001
 ) -> list[Order]:
     """Find orders by free text."""
     return []
@@ -56,7 +59,7 @@ def get_order(number: str) -> Order:
 
 
 @tool
-def charge(customer: str, amount: Annotated[float, Field(gt=0)]) -> bool:
+def charge(customer: str, amount: Annotated[float, Field(gt=0)]) -> bool:  # noqa: ARG001
     """Charge a customer."""
     return True
 
@@ -142,11 +145,16 @@ def as_process(registry: ToolRegistry, history: list[str], rounds: int) -> tuple
         for name, text in {**render_stubs(registry), **ambient_stubs(Names.of(registry))}.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
-        cells = [
+        cells: list[dict[str, object]] = [
             {"cell_type": "code", "metadata": {}, "source": text, "outputs": [], "execution_count": None, "id": f"c{n}"}
             for n, text in enumerate([*history, ACTION])
         ]
-        notebook = {"cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
+        notebook = {
+            "cells": cells,
+            "metadata": {"language_info": {"name": "python"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
         command = [executable, "check", "--output-format", "concise", "--no-progress", "session.ipynb"]
 
         def check() -> None:
@@ -168,8 +176,8 @@ def as_server(registry: ToolRegistry, history: list[str], rounds: int, action: s
 def without_types(registry: ToolRegistry, rounds: int) -> tuple[float, float]:
     """Everything but the type check."""
     checker = Checker(registry, ty=os.devnull, budget_seconds=0.001)
-    checker._diagnose = lambda _code: []  # type: ignore[method-assign]
-    return timed(lambda: checker.check_sync(ACTION), rounds)
+    with patch.object(checker, "_diagnose", lambda _: []):
+        return timed(lambda: checker.check_sync(ACTION), rounds)
 
 
 def main() -> None:
@@ -192,8 +200,13 @@ def main() -> None:
     if options.monty:
         command = [options.monty, "-c", MONTY, str(rounds)]
         answer = subprocess.run(command, input=ACTION, text=True, check=True, capture_output=True).stdout.splitlines()
-        rows += [(f"Monty, {what}", tuple(json.loads(line))) for what, line in zip(("run", "type check and run"), answer, strict=True)]
-    sys.stdout.write(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {rounds} rounds\n\n")
+        rows += [
+            (f"Monty, {what}", tuple(json.loads(line)))
+            for what, line in zip(("run", "type check and run"), answer, strict=True)
+        ]
+    sys.stdout.write(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {rounds} rounds\n\n"
+    )
     sys.stdout.write(f"{'':36} {'best ms':>9} {'median ms':>10}\n")
     for name, (best, median) in rows:
         sys.stdout.write(f"{name:36} {best:9.2f} {median:10.2f}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class TypeDef:
     members: tuple[tuple[str, object], ...] = ()
     """Of an enum: names and values in order, aliases included."""
     base: str = ""
-    """Enum: ``Enum``, ``StrEnum``, ``IntEnum``, ``Flag`` or ``IntFlag``; exception and record: its base in the guest;
+    """Enum: ``Enum``, ``StrEnum``, ``IntEnum``, ``Flag`` or ``IntFlag``; record: its base in the catalog, if
+    any; exception: its base in the catalog, ``ToolError``, or a builtin one, which then stands behind ``ToolError``;
     import: the module, e.g. ``datetime``; typeddict: ``total`` or ``partial``."""
     target: TypeExpr | None = None
     """Of an alias: what it stands for."""
@@ -131,6 +133,8 @@ def class_bases(definition: TypeDef, names: Renames = NO_RENAMES) -> tuple[str, 
             return ("TypedDict", *variables) if definition.base == "total" else ("TypedDict", *variables, "total=False")
         case "enum":
             return (definition.base,)
+        case "exception" if isinstance(getattr(builtins, definition.base, None), type):
+            return ("ToolError", definition.base)
         case "record" | "exception" if definition.base:
             return (names.get(definition.base, definition.base), *variables)
         case _:

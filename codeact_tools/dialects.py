@@ -60,13 +60,18 @@ class Dialect:
     answers: int | None = None
     """Answers that a run may propose, where the dialect counts them."""
 
-    def parse(self, text: str) -> Reply:
-        """Read a reply, however the model, or the server, broke the form."""
+    def parse(self, text: str, *, answer_calls: bool = True) -> Reply:
+        """Read a reply, however the model, or the server, broke the form.
+
+        ``answer_calls``: take ``final_answer("...")`` alone, a habit from other frameworks, for the answer that it
+        holds. False where a tool of that name is registered, which then gets the call.
+        """
         return read_reply(
             text,
             actions=(self.action, EXECUTE),
             answers=(self.answer or SOLUTION, SOLUTION),
             plain_answer=self.answer is None,
+            answer_calls=answer_calls,
             invented=(self.observation.partition("{output}")[0],),
         )
 
@@ -107,7 +112,8 @@ CHAT = Dialect(
     answer=None,
     preamble=(
         "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful and "
-        "polite answers. It can use an interactive Python (Jupyter Notebook) environment and receives the output of its code."
+        "polite answers. It can use an interactive Python (Jupyter Notebook) environment and receives the output of "
+        "its code."
     ),
     acting=(
         'Code must be enclosed in an "<execute>" tag, for example: <execute> print("Hello World!") </execute>. '

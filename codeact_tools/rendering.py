@@ -14,7 +14,6 @@ Three tiers: ``full`` with the docs, ``signature`` with one line, ``name`` with 
         limit: At most this many, newest first.
         Returns: Matching orders, newest first.
         Raises ShopClosed: The shop's database is in maintenance.
-        >>> search_orders("shoes", limit=1)
         \"\"\"
 """
 

@@ -105,6 +105,7 @@ def read_reply(
     actions: Sequence[Tags],
     answers: Sequence[Tags],
     plain_answer: bool,
+    answer_calls: bool = True,
     invented: Sequence[str] = (),
 ) -> Reply:
     """Read ``text``.
@@ -114,6 +115,7 @@ def read_reply(
         actions: Tags that enclose an action.
         answers: Tags that enclose a final answer.
         plain_answer: Whether a reply without any block is the answer.
+        answer_calls: Whether ``final_answer(<literal>)`` alone is the answer.
         invented: Heads of observations; where a line starts with one, the model's own turn has ended.
     """
     text = _own_turn(text)
@@ -127,7 +129,7 @@ def read_reply(
         own = _complete(own, scan.blocks[-1].tags, closed=closed)
     if not codes and answer is None:
         thought, codes, closed = _untagged(thought)
-    if len(codes) == 1 and answer is None and (literal := literal_final_answer(codes[0])) is not None:
+    if answer_calls and len(codes) == 1 and answer is None and (literal := literal_final_answer(codes[0])) is not None:
         return Reply(thought=thought, answer=literal, closed=closed, text=own)
     if codes:
         return Reply(thought=thought, actions=tuple(codes), draft=answer, closed=closed, text=own)

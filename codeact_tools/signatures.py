@@ -90,21 +90,24 @@ class Catalog:
         self._toolkit = toolkit
         if cls.__module__ == "builtins":
             return self._add(cls, self._own(cls, cls.__name__), kind="import", base="builtins")
-        bases = [self._names[each] for each in cls.__mro__[1:] if each in self._names]
-        hints = {
-            name: hint
-            for each in reversed(cls.__mro__)
-            if each.__module__ != "builtins"
-            for name, hint in _hints(each, owner).items()
-        }
         with self.transaction():
+            hints = [_hints(each, owner) for each in reversed(cls.__mro__) if each.__module__ != "builtins"]
             fields = tuple(
-                FieldDef(name=name, type=self._walk(hint, owner)) for name, hint in hints.items() if name[0] != "_"
+                FieldDef(name=name, type=self._walk(hint, owner))
+                for name, hint in {name: hint for each in hints for name, hint in each.items()}.items()
+                if not name.startswith("_")
             )
-            name = self._claim(cls)
-            return self._add(
-                cls, name, kind="exception", doc=class_doc(cls), base=bases[0] if bases else "ToolError", fields=fields
-            )
+            base = self._base_exception(cls)
+            return self._add(cls, self._claim(cls), kind="exception", doc=class_doc(cls), base=base, fields=fields)
+
+    def _base_exception(self, cls: type[BaseException]) -> str:
+        """The nearest base that is declared too, or a builtin one that says more than Exception; else ``ToolError``."""
+        for each in cls.__mro__[1:]:
+            if each is Exception or each is BaseException:
+                break
+            if (name := self._names.get(each)) is not None or each.__module__ == "builtins":
+                return name or each.__name__
+        return "ToolError"
 
     def by_python(self, cls: Any) -> TypeDef | None:
         """The definition for instances of ``cls``: its own, or that of its nearest base."""

@@ -216,6 +216,13 @@ async def test_lone_surrogates_never_reach_the_application() -> None:
     assert outcome.error.message == "\\ud800"
 
 
+async def test_long_texts_are_cut_on_the_host() -> None:
+    """A guest that does not cut its result is cut."""
+    _, _, outcome = await converse(frames({**DONE, "result": "x" * 1_000_000}))
+    assert len(outcome.result) < 65_000
+    assert "936,000 characters cut" in outcome.result
+
+
 async def test_floods_end() -> None:
     """Output, calls and cancellations without end stop the guest, and the host keeps little of them."""
     handler = answers(f=lambda: 1)

@@ -99,6 +99,39 @@ def test_names_that_no_code_shows_are_known(checker: Checker) -> None:
     assert checker.check_sync("hidden.anything").ok
 
 
+def test_only_what_decides_a_type_is_read_again(checker: Checker) -> None:
+    """Types are right through chains of actions, names bound again, and branches."""
+    for code in (
+        "value = get_order('A1')",
+        "total = value.total",
+        "value = 'text'",
+        "maybe = 1",
+        "if total > 5:\n    maybe = 'a'",
+        "count = 0",
+        "count += 1",
+    ):
+        checker.commit(code)
+    result = checker.check_sync("total.upper()\nvalue.total\nmaybe.upper()\ncount.upper()")
+    assert [(each.line, each.kind) for each in result.findings] == [(line, "attribute") for line in (1, 2, 4)]
+
+
+def test_names_of_a_star_import_stay_known() -> None:
+    """What an earlier ``from math import *`` bound is known, with its types."""
+    before = ["from math import *", "x = 1", "y = floor(2.5)"]
+    result = check_code("sqrt(4) + pi\ny.upper()", make_registry(), allow_imports=["math"], before=before)
+    assert [each.line for each in result.findings] == [2]
+
+
+def test_a_long_history_that_hangs_together_is_cut(checker: Checker) -> None:
+    """What would make a check slow has unknown types, which is no mistake."""
+    checker.commit("start = get_order('A1')\nx = start")
+    for _ in range(150):
+        checker.commit("if x:\n    x = [x]\nelse:\n    x = start")
+    result = checker.check_sync("start.totl\nx.anything")
+    assert [each.line for each in result.findings] in ([], [1])
+    assert result.seconds < 1
+
+
 def test_a_new_interpreter_knows_nothing(checker: Checker) -> None:
     """After `forget` the session's variables are not defined any more."""
     checker.commit("x = 1\nsearch_orders = None")

@@ -89,6 +89,12 @@ def test_plain_text_is_the_answer_in_chat(text: str, answer: str) -> None:
     assert reply.answer == answer
 
 
+def test_a_registered_final_answer_gets_its_call() -> None:
+    """Where ``final_answer`` is a tool, calling it is an action like any other."""
+    assert CHAT.parse("<execute>\nfinal_answer(42)\n</execute>", answer_calls=False).code == "final_answer(42)"
+    assert CHAT.parse("final_answer(42)", answer_calls=False).code == "final_answer(42)"
+
+
 def test_training_needs_a_solution_tag() -> None:
     """In the training dialect a reply with neither tag is no answer, so the loop can remind the model."""
     assert TRAINING.parse("I think it is 42.").answer is None

@@ -16,7 +16,10 @@ ORDER = {
     "toolkit": None,
     "kind": "record",
     "positional": False,
-    "fields": [{"name": "id", "annotation": "str"}, {"name": "total", "annotation": "int", "default": 0}],
+    "fields": [
+        {"name": "id", "annotation": "str"},
+        {"name": "total", "annotation": "int", "default": 0, "default_text": "0"},
+    ],
 }
 SHOP_CLOSED = {
     "name": "ShopClosed",

@@ -80,8 +80,8 @@ def test_numbers_agree_with_the_headers(machine: str) -> None:
     tables = tables | {name: numbers for name, (numbers, _) in policy.ANSWERS.items()}
     tables = tables | {name: rule.numbers for name, rule in policy.rules(PID).items()}
     column = seccomp.COLUMN[machine]
-    expected = {name: numbers[column] for name, numbers in tables.items() if numbers[column] is not None}
-    actual = {}
+    expected = {name: value for name, numbers in tables.items() if (value := numbers[column]) is not None}
+    actual: dict[str, int | None] = {}
     for name, value in expected.items():
         names = aliases.get(name, (name,))
         actual[name] = next((known[alias] for alias in names if alias in known), value if value > 450 else None)

@@ -31,7 +31,7 @@ N = TypeVar("N", bound=float)
 Date = date
 
 
-class ShopClosed(Exception):
+class ShopClosed(RuntimeError):
     """The shop is closed."""
 
     until: date

@@ -224,6 +224,32 @@ def test_a_subclass_names_its_base_when_the_base_is_known() -> None:
     assert "class Hound(Animal):" in backwards.types["Hound"].source()
 
 
+def test_exceptions_keep_what_they_are() -> None:
+    """A declared exception is a ToolError in the action, and what it inherits from besides."""
+
+    class Refused(ValueError):
+        """No."""
+
+        code: int
+
+    class Gone(Refused):
+        pass
+
+    catalog = Catalog()
+    for each in (ValueError, Refused, Gone, TimeoutError):
+        catalog.exception(each, owner="here")
+    sources = [each.source() for each in catalog.types.values()]
+    assert sources == [
+        "from builtins import ValueError",
+        'class Refused(ToolError, ValueError):\n    """No."""\n    code: int',
+        "class Gone(Refused):\n    code: int",
+        "from builtins import TimeoutError",
+    ]
+    found = catalog.by_python(Gone)
+    assert found is not None
+    assert found.name == "Gone"
+
+
 def test_generic_dataclasses_keep_their_variables() -> None:
     """One generic definition serves all its parametrisations."""
     kind = TypeVar("kind", bound=int)

@@ -391,6 +391,38 @@ def test_containers_of_other_classes_cross_as_the_plain_ones() -> None:
     ]
 
 
+def test_arrays_cross_as_themselves() -> None:
+    """An array keeps type, shape and content; scalars are plain numbers; arrays of objects are refused."""
+    np: Any = pytest.importorskip("numpy")
+    for array in (
+        np.arange(6.0).reshape(2, 3),
+        np.array(["a", "bc"]),
+        np.array([], dtype="int8"),
+        np.array(5),
+        np.array(["2024-01-01"], dtype="M8[D]"),
+        np.arange(6)[::2],
+    ):
+        inside, back = there_and_back([array])
+        for other in (inside[0], back[0]):
+            assert other.dtype == array.dtype
+            assert other.shape == array.shape
+            assert (other == array).all()
+    assert same(HOST.encode([np.float64(1.5), np.int64(2), np.bool_(True)]), [1.5, 2, True])
+    assert same(GUEST.encode([np.float64(1.5), np.int64(2), np.bool_(True)]), [1.5, 2, True])
+    for codec in (HOST, GUEST):
+        with pytest.raises((WireError, values.WireError), match="array of object"):
+            codec.encode(np.array([object()]))
+
+
+def test_a_guest_without_numpy_gets_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array is nested lists there; a host without it refuses arrays with a reason."""
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    wire = {"$": "ndarray", "v": ["<i8", [2, 1], "AQAAAAAAAAACAAAAAAAAAA=="]}
+    assert GUEST.decode(wire) == [[1], [2]]
+    with pytest.raises(WireError, match="no NumPy"):
+        HOST.decode(wire)
+
+
 def test_exceptions_as_values() -> None:
     """A declared exception keeps its class, message and fields, and its constructor does not run."""
     error = Closed("until noon")
@@ -505,6 +537,10 @@ MALFORMED: list[Any] = [
     {"$": "handle", "t": "Connection", "v": "x"},
     {"$": "handle", "t": "Connection", "v": {"id": []}},
     {"$": "iterator", "v": None},
+    {"$": "ndarray", "v": ["|O8", [1], "AAAAAAAAAAA="]},
+    {"$": "ndarray", "v": ["<i8", [-1], "AAAAAAAAAAA="]},
+    {"$": "ndarray", "v": ["<i8", [9], "AAAAAAAAAAA="]},
+    {"$": "ndarray", "v": ["i8,i8", [1], "AAAAAAAAAAA="]},
     "\ud800",
     ["a", "\ud800"],
     {"\ud800": 1},

@@ -24,11 +24,11 @@ class ArgumentCheck:
     def __init__(self, source: Source, scope: Scope) -> None:
         self._source = source
         self._scope = scope
-        self._literals = Literals(scope, constants_of(source.tree))
+        self._literals = Literals(scope, constants_of(source))
 
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the tool calls; no tool runs."""
-        for node in ast.walk(self._source.tree):
+        for node in self._source.nodes:
             if isinstance(node, ast.Call) and (spec := self._scope.spec(node.func)) is not None:
                 yield from self._shape(node, spec)
                 yield from self._values(node, spec)

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..events import Finding
     from .names import Scope
@@ -26,9 +26,9 @@ def missing(source: Source, scope: Scope) -> Iterator[Finding]:
 
     A coroutine that is stored, returned or handed to a function such as ``asyncio.gather`` may be awaited there.
     """
-    parents = {id(child): parent for parent in ast.walk(source.tree) for child in ast.iter_child_nodes(parent)}
-    pending = _pending(source.tree, scope)
-    for node in ast.walk(source.tree):
+    parents = {id(child): parent for parent in source.nodes for child in ast.iter_child_nodes(parent)}
+    pending = _pending(source.nodes, scope)
+    for node in source.nodes:
         name = None
         if isinstance(node, ast.Call):
             name = _coroutine(node, scope)
@@ -51,11 +51,11 @@ def _coroutine(node: ast.Call, scope: Scope) -> str | None:
     return spec.name if spec is not None and spec.kind == "coroutine" else None
 
 
-def _pending(tree: ast.Module, scope: Scope) -> dict[str, str]:
+def _pending(nodes: Sequence[ast.AST], scope: Scope) -> dict[str, str]:
     """Names whose every binding in the action is a coroutine that is not awaited, with the tool's name."""
     found: dict[str, str] = {}
     assigned: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if (
             isinstance(node, ast.Assign)
             and isinstance(node.value, ast.Call)
@@ -67,10 +67,10 @@ def _pending(tree: ast.Module, scope: Scope) -> dict[str, str]:
                     assigned.add(id(target))
     others = {
         node.id
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in assigned
     }
-    parameters = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    parameters = {node.arg for node in nodes if isinstance(node, ast.arg)}
     return {name: tool for name, tool in found.items() if name not in others | parameters}
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from ..events import Finding
+    from .names import Scope
     from .server import Diagnostic
 
 
@@ -73,7 +74,7 @@ class Checker:
 
     async def prepare(self) -> None:
         """Start the type checker and let it read the tools, so that the first check is as fast as the others."""
-        await asyncio.to_thread(self._diagnose, "pass")
+        await asyncio.to_thread(self._diagnose, read("pass"))
 
     async def check(self, code: str) -> CheckResult:
         """Check ``code`` as the session's next action."""
@@ -85,15 +86,15 @@ class Checker:
         source = read(code)
         if source.error is not None:
             return CheckResult(code=code, findings=(source.error,), seconds=time.perf_counter() - started)
-        scope = self._history.scope.after(source.tree)
+        scope = self._history.scope.after(source.nodes)
         own: list[Finding] = [
             *clipped(source),
             *self._policy.findings(source),
             *awaits.missing(source, scope),
             *ArgumentCheck(source, scope).findings(),
         ]
-        typed, degraded = self._types(source)
-        reached = effects.reachable(source.tree, scope, self._history.carried)
+        typed, degraded = self._types(source, scope)
+        reached = effects.reachable(source.nodes, scope, self._history.carried)
         return CheckResult(
             code=source.code,
             findings=tuple(ranked([each for each in _merged(own, typed) if not is_expected(source, each)])),
@@ -140,20 +141,21 @@ class Checker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _types(self, source: Source) -> tuple[list[Finding], str | None]:
-        scope = self._history.scope.after(source.tree)
-        facts = self._history.facts.after(source.tree)
+    def _types(self, source: Source, scope: Scope) -> tuple[list[Finding], str | None]:
         try:
-            diagnostics = self._diagnose(source.code)
+            diagnostics = self._diagnose(source)
         except ServerUnavailable as reason:
             return [], f"Actions are checked without types: {reason}."
         if not diagnostics:
             return [], None
+        facts = self._history.facts.after(source.nodes)
         return Translator(source, scope, facts, self._history.bound).findings(diagnostics), None
 
-    def _diagnose(self, code: str) -> list[Diagnostic]:
+    def _diagnose(self, source: Source) -> list[Diagnostic]:
         with self._lock:
-            return self._server.diagnose([*self._history.cells, code], seconds=self.budget_seconds)
+            return self._server.diagnose(
+                [*self._history.cells_for(source.tree.body), source.code], seconds=self.budget_seconds
+            )
 
 
 def check_code(

@@ -393,7 +393,7 @@ class Translator:
 def is_expected(source: Source, finding: Finding) -> bool:
     """Whether the finding is in a ``try`` whose handler names this very error: the action counts on it."""
     errors = _CAUGHT_BY.get(finding.kind, frozenset())
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Try) and node.body[0].lineno <= finding.line <= (node.body[-1].end_lineno or 0):
             types = [handler.type for handler in node.handlers if handler.type is not None]
             if any(isinstance(each, ast.Name) and each.id in errors for type_ in types for each in ast.walk(type_)):

@@ -5,28 +5,30 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
+from .source import walk
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .names import Scope
 
 _DYNAMIC: Final = frozenset({"eval", "exec", "globals", "locals", "vars", "__import__", "compile"})
 
 
-def reachable(tree: ast.Module, scope: Scope, carried: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Qualified names of the tools with side effects that ``tree`` mentions, directly or through earlier functions.
+def reachable(nodes: Sequence[ast.AST], scope: Scope, carried: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Qualified names of the tools with side effects that an action mentions, directly or through earlier functions.
 
     It errs on the side of naming a tool too many: a mention counts as a call, and code that looks names up while it
     runs (``eval``, ``getattr(tools, ...)``) reaches all of them.
 
     Args:
-        tree: The action.
+        nodes: The action's syntax tree.
         scope: What its names stand for.
         carried: Earlier bindings that reach tools, as `carriers` gives them.
     """
     found: set[str] = set()
-    attributes = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
+    attributes = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
         if isinstance(node, ast.Name) and node.id in carried and isinstance(node.ctx, ast.Load):
             found |= carried[node.id]
         if isinstance(node, ast.Name) and node.id in _DYNAMIC:
@@ -46,7 +48,7 @@ def carriers(tree: ast.Module, scope: Scope, carried: Mapping[str, frozenset[str
     result = dict(carried)
     for statement in tree.body:
         names = list(_targets(statement))
-        if names and (effects := reachable(ast.Module([statement], []), scope, result)):
+        if names and (effects := reachable(walk(statement), scope, result)):
             result.update(dict.fromkeys(names, effects))
     return result
 

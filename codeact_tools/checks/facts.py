@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 @dataclass(slots=True)
@@ -26,8 +26,8 @@ class Facts:
     dynamic: bool = False
     """Whether ``setattr``, ``exec`` or ``from library import *`` may have made names that nothing shows."""
 
-    def after(self, tree: ast.AST) -> Facts:
-        """The facts once ``tree`` has run."""
+    def after(self, nodes: Sequence[ast.AST]) -> Facts:
+        """The facts once the code of ``nodes`` has run."""
         result = Facts(
             set(self.functions),
             set(self.classes),
@@ -36,7 +36,7 @@ class Facts:
             set(self.decorated),
             self.dynamic,
         )
-        for node in ast.walk(tree):
+        for node in nodes:
             match node:
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                     result.functions.add(name)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..signatures import TypeDef
     from ..specs import ToolSpec
     from .names import Scope
+    from .source import Source
 
 _HARMLESS: Final = frozenset(
     {
@@ -202,10 +203,10 @@ def _place(node: ast.Call, path: tuple[int | str, ...]) -> ast.expr:
     return node
 
 
-def constants_of(tree: ast.Module) -> dict[str, ast.expr]:
+def constants_of(source: Source) -> dict[str, ast.expr]:
     """Names that an action binds exactly once, at its top level, to an immutable literal."""
     stores: dict[str, int] = {}
-    for node in ast.walk(tree):
+    for node in source.nodes:
         names: tuple[str, ...] = ()
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
@@ -217,7 +218,7 @@ def constants_of(tree: ast.Module) -> dict[str, ast.expr]:
         for name in names:
             stores[name] = stores.get(name, 0) + 1
     found = {}
-    for statement in tree.body:
+    for statement in source.tree.body:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target, value = statement.targets[0], statement.value
             if isinstance(target, ast.Name) and stores[target.id] == 1 and _is_immutable(value):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ..registry import ToolRegistry
     from ..signatures import TypeDef
@@ -76,12 +76,12 @@ class Scope:
         """The scope of a session's first action."""
         return cls(names, {"tools": "", **{name: name for name in names.bound}})
 
-    def after(self, tree: ast.AST) -> Scope:
-        """The scope once ``tree`` has run; as functions run later, order within the tree is not told apart."""
-        paths, own = dict(self.paths), self.own | set(bindings(tree))
-        for name, path in _imports(tree):
+    def after(self, nodes: Sequence[ast.AST]) -> Scope:
+        """The scope once the code of ``nodes`` has run; as functions run later, its order is not told apart."""
+        paths, own = dict(self.paths), self.own | set(bindings(nodes))
+        for name, path in _imports(nodes):
             paths[name] = path
-            if name not in set(bindings(tree, imports=False)):
+            if name not in set(bindings(nodes, imports=False)):
                 own.discard(name)
         return Scope(self.names, paths, own)
 
@@ -116,9 +116,9 @@ class Scope:
         return None if path is None else self.names.types.get(path.rpartition(".")[2])
 
 
-def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def _imports(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
     """Pairs of a name and the path below ``tools`` that an import binds it to."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top, _, rest = alias.name.partition(".")
@@ -132,9 +132,9 @@ def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
                         yield alias.asname or alias.name, f"{rest}.{alias.name}" if rest else alias.name
 
 
-def bindings(tree: ast.AST, *, imports: bool = True) -> Iterator[str]:
-    """Every name that ``tree`` binds in any of its scopes."""
-    for node in ast.walk(tree):
+def bindings(nodes: Iterable[ast.AST], *, imports: bool = True) -> Iterator[str]:
+    """Every name that the code of ``nodes`` binds in any of its scopes."""
+    for node in nodes:
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                 yield name

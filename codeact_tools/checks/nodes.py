@@ -23,12 +23,12 @@ class Nodes:
         self._facts = facts
         self._by_place: dict[tuple[int, int, int | None], ast.expr | ast.keyword] = {}
         self._parents: dict[int, ast.AST] = {}
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             for child in ast.iter_child_nodes(node):
                 self._parents[id(child)] = node
             if isinstance(node, ast.expr | ast.keyword):
                 self._by_place.setdefault(source.span(node), node)
-        names = (node for node in ast.walk(source.tree) if isinstance(node, ast.Name))
+        names = (node for node in source.nodes if isinstance(node, ast.Name))
         assigned = {name.id for name in names if isinstance(name.ctx, ast.Store)}
         self.variables = ({*bound} | assigned) - facts.functions - facts.classes
         """Names that the session binds to values, rather than to functions and classes."""
@@ -92,7 +92,7 @@ class Nodes:
         while (parent := self._parents.get(id(function))) is not None:
             function = parent
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                local = set(bindings(function))
+                local = set(bindings(ast.walk(function)))
                 names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
                 if any(name not in local and name in self.variables for name in names):
                     return True

@@ -57,7 +57,7 @@ class ImportPolicy:
 
     def findings(self, source: Source) -> Iterator[Finding]:
         """Imports that the policy refuses, and names that ``tools`` does not have."""
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield from self._module(source, alias, alias.name, (alias.asname or alias.name,))

@@ -42,6 +42,7 @@ _SPACES: Final = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2009\u3000"), " ") 
 )
 _QUOTES: Final = {ord("\u201c"): '"', ord("\u201d"): '"', ord("\u201e"): '"'}
 _APOSTROPHES: Final = {ord("\u2018"): "'", ord("\u2019"): "'"}
+_SMALL: Final = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop)
 _UNFINISHED: Final = (
     "was never closed",
     "unterminated",
@@ -68,6 +69,11 @@ class Source:
     """Empty where the code does not parse."""
     error: Finding | None = None
     """Why the code does not parse."""
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the tree, as `walk` lists them."""
+        return walk(self.tree)
 
     @cached_property
     def _lines(self) -> list[bytes]:
@@ -107,6 +113,19 @@ def read(code: str) -> Source:
         if _error_of(repaired) is None:
             return Source(repaired, parse(repaired))
     return Source(code, ast.Module([], []), _explain(code, error))
+
+
+def walk(tree: ast.AST) -> list[ast.AST]:
+    """``ast.walk`` without operators and contexts, which nobody asks for: a third of its time."""
+    found = [tree]
+    for node in found:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                found += [each for each in value if isinstance(each, ast.AST)]
+            elif isinstance(value, ast.AST) and not isinstance(value, _SMALL):
+                found.append(value)
+    return found
 
 
 def parse(code: str) -> ast.Module:
@@ -237,8 +256,8 @@ def _smart_quote(lines: list[str], line: int) -> tuple[int, str, str] | None:
 
 def clipped(source: Source) -> Iterator[Finding]:
     """``...`` as an element of data: copied from a clipped output."""
-    subscripts = {id(node.slice) for node in ast.walk(source.tree) if isinstance(node, ast.Subscript)}
-    for node in ast.walk(source.tree):
+    subscripts = {id(node.slice) for node in source.nodes if isinstance(node, ast.Subscript)}
+    for node in source.nodes:
         if id(node) in subscripts or not isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
             continue
         elements = [*node.keys, *node.values] if isinstance(node, ast.Dict) else node.elts

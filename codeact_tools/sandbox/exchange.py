@@ -14,6 +14,8 @@ from ..wire.scalars import clean
 if TYPE_CHECKING:
     from .bridge import Bridge
 
+_LONGEST: Final = 64_000
+"""Characters of a result, and of each part of an error."""
 _MOST_FILES: Final = 5000
 _TOLERATED_OUTPUT: Final = 4
 """The guest drops output beyond its limit by itself; one that sends this many times the limit is hostile."""
@@ -273,7 +275,7 @@ class Exchange:
         if not isinstance(result, str | None) or files is None or type(dropped) is not int or dropped < 0:
             await self._bridge.violate("a malformed end of the action")
         return Outcome(
-            result=None if result is None else clean(result),
+            result=None if result is None else _bounded(result),
             error=await self._error(error),
             files=files,
             dropped_output=self._dropped + dropped,
@@ -290,7 +292,9 @@ class Exchange:
                 "traceback": str(traceback),
                 "call": int() | None as call,
             }:
-                return GuestError(type=clean(kind), message=clean(message), traceback=clean(traceback), call=call)
+                return GuestError(
+                    type=_bounded(kind), message=_bounded(message), traceback=_bounded(traceback), call=call
+                )
             case _:
                 return await self._bridge.violate("a malformed error")
 
@@ -349,6 +353,14 @@ class Exchange:
         }[limit]
         end = "had to be killed, so its variables are lost" if state_lost else "was interrupted; its variables are kept"
         return LimitExceeded(f"{what} and {end}.", limit=limit, state_lost=state_lost)
+
+
+def _bounded(text: str) -> str:
+    """The text as it may be shown; an honest guest has cut it before."""
+    half = _LONGEST // 2
+    if len(text) > _LONGEST:
+        text = f"{text[:half]}\n... [{len(text) - 2 * half:,} characters cut] ...\n{text[-half:]}"
+    return clean(text)
 
 
 def _raise(call: int, refusal: CallRefused) -> dict[str, Json]:

@@ -19,7 +19,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -72,8 +71,6 @@ class LocalSandbox:
         if mode not in ("auto", *_MODES):
             raise ValueError(f"mode is {mode!r}; it is one of 'auto', 'jail' and 'jail-lite'")
         self.mode = mode
-        self._lock = threading.Lock()
-        self._refused: dict[Mode, Refused] = {}
 
     async def open(self, request: SandboxRequest) -> LocalGuest:
         """Fork a confined guest: some milliseconds, and a tenth of a second more for the first one.
@@ -110,18 +107,18 @@ class LocalSandbox:
         order = Order(memory_mb=limits.memory_mb, files_mb=limits.files_mb, threads=limits.threads)
         modes: tuple[Mode, ...] = _MODES if self.mode == "auto" else (self.mode,)
         for mode in modes:
-            if mode in self._refused:
+            jail = mode == "jail"
+            if jail in POOL.refused:
                 continue
             try:
-                return _confined(POOL.fork(Setup(mode == "jail", str(SOURCE / "guest"), *packages), order), mode)
+                return _confined(POOL.fork(Setup(jail, str(SOURCE / "guest"), *packages), order), mode)
             except Refused as refusal:
                 if refusal.step not in _REFUSALS:
                     raise _unavailable({mode: refusal}) from refusal
-                with self._lock:
-                    self._refused[mode] = refusal
+                POOL.refused[jail] = refusal
             except (Gone, OSError) as error:
                 raise SandboxUnavailable(f"The local sandbox cannot start a guest: {error}") from error
-        raise _unavailable(self._refused)
+        raise _unavailable({mode: POOL.refused[mode == "jail"] for mode in modes})
 
 
 class LocalGuest:

@@ -106,6 +106,8 @@ class Codec:
         encoder = self._definition_encoder(definition) if definition is not None else None
         for base in kind.__mro__:
             encoder = encoder or (None if issubclass(kind, Enum) else self._encoders.get(base))
+        if encoder is None and kind.__module__ == "numpy":
+            encoder = scalars.encode_array if kind.__name__ == "ndarray" else self._encode_number
         if encoder is None:
             raise WireError(
                 f"a value of type {kind.__qualname__!r} cannot cross to the action; "
@@ -182,6 +184,13 @@ class Codec:
             "m": scalars.encode_str(str(value), depth),
             "v": self._encode_fields(fields, depth),
         }
+
+    def _encode_number(self, value: Any, depth: int) -> Json:
+        """A NumPy scalar crosses as the plain value that it stands for."""
+        plain = value.item()
+        if type(plain) is type(value):
+            raise WireError(f"a {type(value).__name__} cannot cross to the action; return a plain number")
+        return self.encode(plain, depth)
 
     def _encode_handle(self, name: str, value: object, _: int) -> Json:
         key = self._handles.get(id(value))
@@ -407,6 +416,7 @@ _DECODERS: dict[str, tuple[frozenset[str], Callable[[Codec, Json, int], Any]]] =
             "purepath": _text(PurePosixPath),
             "windowspath": _text(PureWindowsPath),
             "pattern": _decode_pattern,
+            "ndarray": _scalar(scalars.decode_array),
         }.items()
     },
     "handle": (frozenset({"$", "t", "v"}), Codec._decode_handle),

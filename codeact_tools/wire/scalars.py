@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
 import math
 import re
 import zoneinfo
@@ -24,6 +25,7 @@ _EXACT: Final = 2**53
 _NONE: Final = type(None)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FLAGS: Final = re.A | re.I | re.L | re.M | re.S | re.U | re.X
+_ARRAY_KINDS: Final = "biufcSUmM"
 _T = TypeVar("_T")
 Json = Any
 """What `json` reads and writes."""
@@ -173,6 +175,30 @@ def compile_pattern(source: Any, flags: Json) -> re.Pattern[Any]:
     if len(source) > MAX_PATTERN:
         raise WireError(f"a pattern is longer than {MAX_PATTERN} characters")
     return re.compile(source, flags)
+
+
+# ---- arrays ----------------------------------------------------------------------------------------------------------
+
+
+def encode_array(value: Any, _: int = 0) -> Json:
+    """Data type, shape, bytes in C order, of a NumPy array."""
+    if value.dtype.kind not in _ARRAY_KINDS:
+        raise WireError(f"an array of {value.dtype} cannot cross; make it one of numbers, text or dates, or a list")
+    return {"$": "ndarray", "v": [value.dtype.str, list(value.shape), _to_base64(value.tobytes())]}
+
+
+def decode_array(parts: Json) -> Any:
+    """Read an array; the host must have NumPy."""
+    try:
+        np: Any = importlib.import_module("numpy")
+    except ImportError:
+        raise WireError("an array cannot be taken, because the host has no NumPy; pass array.tolist()") from None
+    dtype, shape, data = expect(parts, list)
+    if not re.fullmatch(f"[<>|=][{_ARRAY_KINDS}]\\d{{1,6}}(\\[[a-zA-Z0-9]{{1,8}}\\])?", expect(dtype, str)):
+        raise WireError("a malformed array")
+    if len(expect(shape, list)) > 32 or any(type(size) is not int or size < 0 for size in shape):
+        raise WireError("a malformed array")
+    return np.frombuffer(bytearray(decode_bytes(data)), dtype=np.dtype(dtype)).reshape(shape)
 
 
 # ---- dates and times -------------------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ class Canaries:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.touched: list[str] = []
+        self._closing = False
         self.mark = f"mark-{secrets.token_hex(8)}"
         self.secrets = [secrets.token_hex(16) for _ in range(5)]
         file, key, variable, module, descriptor = self.secrets
@@ -77,6 +78,7 @@ class Canaries:
             opened.write(descriptor)
         self.open = (home / "open.txt").open()
         self.victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+        self._threads: list[threading.Thread] = []
         self._servers = [*self._listen()]
         self.before = self._state()
 
@@ -113,9 +115,15 @@ class Canaries:
 
     def close(self) -> None:
         """End the victim and the servers."""
+        self._closing = True
         self.open.close()
         self.victim.kill()
         self.victim.wait()
+        for server in self._servers:
+            with contextlib.suppress(OSError):  # wakes the thread that listens, also where nothing is connected
+                server.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(1)
         for server in self._servers:
             server.close()
 
@@ -134,16 +142,18 @@ class Canaries:
                 server.bind(address)
                 if kind == socket.SOCK_STREAM:
                     server.listen()
-            threading.Thread(target=self._watch, args=(server, kind), daemon=True).start()
+            self._threads.append(threading.Thread(target=self._watch, args=(server, kind), daemon=True))
+            self._threads[-1].start()
             yield server
 
     def _watch(self, server: socket.socket, kind: int) -> None:
         with contextlib.suppress(OSError):
             if kind == socket.SOCK_STREAM:
-                server.accept()
+                server.accept()[0].close()
             else:
                 server.recv(100)
-            self.touched.append(f"a message reached {server}")
+            if not self._closing:
+                self.touched.append(f"a message reached {server}")
 
     def _state(self) -> list[tuple[object, ...]]:
         state: list[tuple[object, ...]] = []

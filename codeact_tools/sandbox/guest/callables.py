@@ -219,10 +219,7 @@ def default_text(param: Entry) -> str:
     """The default as source; nothing where there is none."""
     if "default_text" in param:
         return str(param["default_text"])
-    if "default" not in param:
-        return "..." if param.get("factory") else ""
-    value = param["default"]
-    return repr(value) if not isinstance(value, dict) or not value else "..."
+    return "..." if "default" in param or param.get("factory") else ""
 
 
 def _signature(entry: Entry, codec: Codec) -> inspect.Signature:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
 import math
 import sys
 from collections import deque
@@ -94,6 +95,8 @@ class Codec:
             if encoder is not None and not isinstance(value, Exception):
                 self._encoders[kind] = encoder
                 return encoder
+        if (kind.__module__, kind.__name__) == ("numpy", "ndarray"):
+            return _encode_array
         adapter = _foreign(value)
         if adapter is not None:
             return lambda value, depth: self.encode(adapter(value), depth)
@@ -316,6 +319,37 @@ def _encode_fraction(value: Any, depth: int) -> Json:
     return {"$": "fraction", "v": [_encode_int(value.numerator, depth), _encode_int(value.denominator, depth)]}
 
 
+def _encode_array(value: Any, _: int) -> Json:
+    if value.dtype.kind not in "biufcSUmM":
+        raise WireError(f"an array of {value.dtype} cannot be passed to a tool; pass array.tolist()")
+    return {"$": "ndarray", "v": [value.dtype.str, list(value.shape), _base64(value.tobytes())]}
+
+
+def _decode_array(_: Codec, value: dict[str, Json]) -> Any:
+    """An array where NumPy is here; else nested lists."""
+    dtype, shape, data = value["v"]
+    content = bytearray(base64.b64decode(data))
+    try:
+        np: Any = importlib.import_module("numpy")
+    except ImportError:
+        if dtype not in _FORMATS or not content or not shape:
+            return content
+        plain: Any = memoryview(content).cast(_FORMATS[dtype], shape)
+        return plain.tolist()
+    return np.frombuffer(content, dtype=dtype).reshape(shape)
+
+
+_FORMATS: dict[str, Any] = {
+    "|b1": "?",
+    "|i1": "b",
+    "|u1": "B",
+    "<i2": "h",
+    "<u2": "H",
+    "<i4": "i",
+    "<u4": "I",
+    "<f4": "f",
+}
+_FORMATS |= {"<i8": "q", "<u8": "Q", "<f8": "d"}
 _LAZY: dict[tuple[str, str], Encoder] = {
     ("decimal", "Decimal"): _tagged_text("decimal"),
     ("fractions", "Fraction"): _encode_fraction,
@@ -378,6 +412,7 @@ _DECODERS: dict[str, Callable[[Codec, dict[str, Json]], Any]] = {
     "purepath": _call("pathlib", "PurePosixPath"),
     "windowspath": _call("pathlib", "PureWindowsPath"),
     "pattern": _decode_pattern,
+    "ndarray": _decode_array,
     "enum": Codec._decode_enum,
     "object": Codec._decode_object,
     "exception": lambda codec, value: codec.decode_exception(value["t"], codec.decode(value["m"]), value["v"]),
@@ -391,7 +426,7 @@ _DECODERS: dict[str, Callable[[Codec, dict[str, Json]], Any]] = {
 def _foreign(value: Any) -> Callable[[Any], Any] | None:
     """How to turn a value of a known library into plain Python, e.g. a NumPy scalar into an int."""
     kind = type(value)
-    if kind.__module__.partition(".")[0] == "numpy":
+    if kind.__module__.partition(".")[0] == "numpy" and kind.__name__ != "ndarray":
         return lambda value: value.tolist()
     if kind.__module__.partition(".")[0] == "pandas":
         if hasattr(value, "to_dict") and hasattr(value, "columns"):

@@ -1,7 +1,8 @@
 """Landlock: access control that an unprivileged process puts on itself: files; in newer kernels also TCP and signals.
 
 Reference: ``Documentation/userspace-api/landlock.rst`` of Linux. Each version (ABI) of it knows more rights; a right
-that is *handled* is refused wherever no rule grants it. Landlock does not cover ``stat``, ``chmod``, ``utime`` and the like.
+that is *handled* is refused wherever no rule grants it. Landlock does not cover ``stat``,
+``chmod``, ``utime`` and the like.
 """
 
 from __future__ import annotations

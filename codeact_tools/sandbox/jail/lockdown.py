@@ -56,7 +56,7 @@ def lock_down(plan: Plan, order: Order) -> None:
     """Confine this process for good; raises `OSError` when any step fails, and then nothing may run in it."""
     # 1. a root and a scratch folder of its own
     if plan.jail:
-        namespaces.mount_scratch(order.files_mb, namespaces.NOBODY if plan.root else os.geteuid())
+        namespaces.mount_scratch(order.files_mb, namespaces.NOBODY)
     else:
         os.chdir(plan.folder)
     # 2. descriptors: the bridge (see `keep_only`), and until step 7 the Landlock rules, which root's rights may open
@@ -132,7 +132,7 @@ def _become_nobody(plan: Plan) -> bool:
         kernel.set_capabilities(_CAP_DAC_READ_SEARCH)
         return False
     own_user = _own_user_namespace()
-    if own_user:
+    if own_user or (plan.jail and not plan.root):
         _empty_bounding_set()
     kernel.set_capabilities(0)
     return own_user

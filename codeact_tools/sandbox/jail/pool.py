@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 
-from .launcher import Forked, Gone, Zygote
+from .launcher import Forked, Gone, Refused, Zygote
 from .lockdown import Order
 from .zygote import Setup
 
@@ -25,6 +25,8 @@ class Pool:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._slots: dict[Setup, _Slot] = {}
+        self.refused: dict[bool, Refused] = {}
+        """For a mode (``jail`` or not), what this machine refuses to it; so that it is tried once in a process."""
 
     def fork(self, setup: Setup, order: Order) -> Forked:
         """Order a guest from the zygote for ``setup``; start one if there is none, or if it has ended.
@@ -33,10 +35,11 @@ class Pool:
             Gone: The zygote ended, and so did the one that replaced it.
             Refused: It cannot be set up, or cannot fork.
         """
+        zygote = self._zygote(setup)
         try:
-            return self._zygote(setup).fork(order)
+            return zygote.fork(order)
         except Gone:
-            self._forget(setup)
+            self._forget(setup, zygote)
             return self._zygote(setup).fork(order)
 
     def close(self) -> None:
@@ -62,11 +65,12 @@ class Pool:
                 slot.zygote = Zygote(setup)
             return slot.zygote
 
-    def _forget(self, setup: Setup) -> None:
+    def _forget(self, setup: Setup, zygote: Zygote) -> None:
+        """Drop ``zygote``, and not the one by which another thread may have replaced it."""
         with self._lock:
-            slot = self._slots.pop(setup, None)
-        if slot is not None and slot.zygote is not None:
-            slot.zygote.close()
+            if setup in self._slots and self._slots[setup].zygote is zygote:
+                del self._slots[setup]
+        zygote.close()
 
 
 def _process_wide() -> Pool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,6 +27,7 @@ _X32_BIT: Final = 0x4000_0000
 
 _LOAD, _AND, _RETURN, _IF_EQUAL, _IF_AT_LEAST = 0x20, 0x54, 0x06, 0x15, 0x35
 _OFFSET_NUMBER, _OFFSET_ARCH, _OFFSET_ARGUMENTS = 0, 4, 16
+_INSTRUCTION: Final = struct.Struct("<HBBI")
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
 
 
@@ -65,16 +67,22 @@ def build(machine: str, pid: int, *, own_root: bool) -> list[Instruction]:
     return program
 
 
+@functools.cache
+def assemble(pid: int, *, own_root: bool) -> bytes:
+    """Return the filter for this machine as ``struct sock_filter[]``; kept, for the guests that see the same pid."""
+    program = build(kernel.MACHINE, pid, own_root=own_root)
+    return b"".join(_INSTRUCTION.pack(step.code, step.yes, step.no, step.k) for step in program)
+
+
 def install(pid: int, *, own_root: bool) -> None:
     """Put this process, all of its threads and whatever they become under the filter; there is no way back.
 
     Needs ``no_new_privs``.
     """
-    program = build(kernel.MACHINE, pid, own_root=own_root)
-    code = b"".join(struct.pack("<HBBI", step.code, step.yes, step.no, step.k) for step in program)
+    code = assemble(pid, own_root=own_root)
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog {unsigned short len; struct sock_filter *filter;}, padded to the pointer's alignment
-    header = struct.pack("@HP", len(program), ctypes.addressof(buffer))
+    header = struct.pack("@HP", len(code) // _INSTRUCTION.size, ctypes.addressof(buffer))
     if thread := kernel.syscall("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, header):
         raise OSError(errno.ESRCH, f"thread {thread} cannot be put under the filter", "seccomp")
 

@@ -31,7 +31,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from . import kernel, landlock, namespaces
+from . import kernel, landlock, namespaces, seccomp
 from .layout import FOLDER, layout
 from .lockdown import BRIDGE, Order, Plan, keep_only, lock_down
 
@@ -39,23 +39,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MESSAGE: Final = 1 << 17
+FIRST: Final = 1
+"""The process number that every guest sees as its own, in a process tree of its own."""
 _DESCRIPTORS: Final = 1024
 _PRELOADS: Final = (
-    *("abc", "argparse", "ast", "asyncio", "base64", "bisect", "builtins", "calendar", "codecs", "collections", "copy"),
-    *(
-        "collections.abc",
-        "concurrent.futures",
-        "contextlib",
-        "contextvars",
-        "csv",
-        "dataclasses",
-        "datetime",
-        "decimal",
-    ),
-    *("enum", "fractions", "functools", "hashlib", "heapq", "html", "inspect", "io", "itertools", "json", "linecache"),
-    *("math", "operator", "pathlib", "pprint", "queue", "random", "re", "secrets", "shutil", "signal", "statistics"),
-    *("string", "struct", "tempfile", "textwrap", "threading", "time", "tokenize", "traceback", "types", "typing"),
-    *("unicodedata", "urllib.parse", "uuid", "weakref", "zlib", "zoneinfo"),
+    *("abc", "argparse", "ast", "asyncio", "base64", "bisect", "builtins", "calendar", "codecs", "collections"),
+    *("collections.abc", "concurrent.futures", "contextlib", "contextvars", "copy", "csv", "dataclasses", "datetime"),
+    *("decimal", "enum", "fractions", "functools", "hashlib", "heapq", "html", "inspect", "io", "itertools", "json"),
+    *("linecache", "math", "operator", "pathlib", "pprint", "queue", "random", "re", "secrets", "shutil", "signal"),
+    *("statistics", "string", "struct", "tempfile", "textwrap", "threading", "time", "tokenize", "traceback", "types"),
+    *("typing", "unicodedata", "urllib.parse", "uuid", "weakref", "zlib", "zoneinfo"),
 )
 
 
@@ -97,9 +90,10 @@ def main(descriptor: int) -> NoReturn:
     """Serve the control socket until the host is gone; in a forked guest, become that guest."""
     control = socket.socket(fileno=descriptor)
     try:
-        setup, host = _receive_setup(control)
-        _be_modest()
-        plan, tree = _prepare(setup, control, host)
+        with _step("start"):
+            setup, host = _receive_setup(control)
+            _be_modest()
+            plan, tree = _prepare(setup, control, host)
     except Failed as failure:
         control.send(json.dumps({"failed": failure.report}).encode())
         os._exit(1)
@@ -141,26 +135,45 @@ def _prepare(setup: Setup, control: socket.socket, host: int) -> tuple[Plan, int
         _continue_in_child(control, host)
     with _step("layout"):
         seen = layout(setup.guest, setup.packages)
-    tree, folder = -1, FOLDER
+    tree = -1
     if setup.jail:
         with _step("mount"):
             tree = namespaces.own_process_tree()
             namespaces.build_root(seen)
-    else:
-        folder = tempfile.mkdtemp(prefix="guest-", dir="/tmp")
-        Path(folder).chmod(0o555)
+            _rehearse(tree, namespaces.NOBODY)
+        seccomp.assemble(FIRST, own_root=True)  # the same for all guests, so it is made before the first fork
     _import(setup)
     plan = Plan(
         jail=setup.jail,
         landlock=abi > 0,
         root=root,
         layout=seen,
-        folder=folder,
+        folder=FOLDER if setup.jail else _empty_folder(),
         zygote=os.getpid(),
         tasks=tasks,
         search=root and not setup.jail and not all(map(_open_to_all, seen.read)),
     )
     return plan, tree
+
+
+def _rehearse(tree: int, owner: int) -> None:
+    """Do once what every guest needs to do, so that a refusal is known before the mode is chosen."""
+    child = _fork(tree)
+    if child == 0:
+        try:
+            namespaces.mount_scratch(1, owner)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise OSError(status, os.strerror(status), "a session's file system")
+
+
+def _empty_folder() -> str:
+    """Make a working folder for guests that may write nothing; it goes with the zygote."""
+    folder = Path(tempfile.mkdtemp(prefix="guest-", dir="/tmp"))
+    folder.chmod(0o555)
+    return str(folder)
 
 
 def _continue_in_child(control: socket.socket, host: int) -> None:
@@ -224,7 +237,7 @@ def _serve(control: socket.socket, host: int, plan: Plan, tree: int) -> tuple[Or
             _end(plan)
         wait, go = os.pipe()
         try:
-            child = _fork(plan, tree)
+            child = _fork(tree)
             if child:
                 _report(control, child)
         except OSError as error:
@@ -239,14 +252,16 @@ def _serve(control: socket.socket, host: int, plan: Plan, tree: int) -> tuple[Or
             os.close(descriptor)
 
 
-def _fork(plan: Plan, tree: int) -> int:
-    if plan.jail:
-        namespaces.new_process_tree()
+def _fork(tree: int) -> int:
+    """Fork; with namespaces, the child is the first of a process tree of its own. ``tree`` is this process's, or -1."""
+    if tree < 0:
+        return os.fork()
+    namespaces.new_process_tree()
     child = -1
     try:
         child = os.fork()
     finally:
-        if plan.jail and child != 0:
+        if child != 0:
             namespaces.back_to(tree)
     return child
 

@@ -51,7 +51,7 @@ class Item:
     @property
     def total(self) -> Decimal: ...
 
-class ShopClosed(ToolError):
+class ShopClosed(ToolError, RuntimeError):
     """The shop is closed."""
     until: date
 

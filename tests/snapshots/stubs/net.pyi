@@ -4,45 +4,39 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Never, NotRequired, TypeAlias, TypedDict, TypeVar
-from . import Decimal as Decimal
-from . import Item as Item
-from . import date as date
-from . import ShopClosed as ShopClosed
-from . import ValueError as ValueError
-from . import Fraction as Fraction
-from . import UUID as UUID
-from . import Page as Page
-from . import Colour as Colour
-from . import Point as Point
-from . import Place as Place
-from . import Person as Person
-from . import Movie as Movie
-from . import Pair as Pair
-from . import UserId as UserId
-from . import Tags as Tags
-from . import Pattern as Pattern
-from . import Json as Json
-from . import Grade as Grade
-from . import Tree as Tree
-from . import Cat as Cat
-from . import Dog as Dog
-from . import Path as Path
-from . import Rights as Rights
-from . import Size as Size
-from . import time as time
-from . import Hound as Hound
-from . import Diary as Diary
 from . import Connection as Connection
-from . import datetime as datetime
-from . import timedelta as timedelta
-from . import T as T
-from . import N as N
-from . import ToolError as ToolError
-from . import ToolFailed as ToolFailed
-from . import InvalidCall as InvalidCall
-from . import ToolTimeout as ToolTimeout
-from . import ToolDenied as ToolDenied
-from . import InvalidResult as InvalidResult
+from . import Decimal
+from . import Item
+from . import date
+from . import ShopClosed
+from . import ValueError
+from . import Fraction
+from . import UUID
+from . import Page
+from . import Colour
+from . import Point
+from . import Place
+from . import Person
+from . import Movie
+from . import Pair
+from . import UserId
+from . import Tags
+from . import Pattern
+from . import Json
+from . import Grade
+from . import Tree
+from . import Cat
+from . import Dog
+from . import Path
+from . import Rights
+from . import Size
+from . import time
+from . import Hound
+from . import Diary
+from . import datetime
+from . import timedelta
+from . import T
+from . import N
 
 async def fetch(connection: Connection) -> dict[str, Any]:
     ...

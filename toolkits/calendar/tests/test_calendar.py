@@ -177,7 +177,7 @@ def test_mistakes_are_answered_with_what_to_write_instead() -> None:
         working_days(first, last, "")
     with pytest.raises(UnknownRegion, match=r"'DE' has no region 'XX'; its regions: Augsburg, BB, BE, BW, BY"):
         working_days(first, last, "DE", "XX")
-    with pytest.raises(UnknownRegion, match="no region 'Bayren'; .*; did you mean 'Bayern' or "):
+    with pytest.raises(UnknownRegion, match=r"no region 'Bayren'; .*; did you mean 'Bayern' or "):
         working_days(first, last, "DE", "Bayren")
     with pytest.raises(InvalidPeriod, match="end 2026-01-01 is before start 2026-12-31; swap them"):
         public_holidays(last, first, "DE")

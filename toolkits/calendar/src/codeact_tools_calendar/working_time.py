@@ -104,8 +104,8 @@ def public_holidays(start: date, end: date, country: str, region: str | None = N
     Args:
         start: First day of the period.
         end: Last day of the period, included.
-        country: Two-letter code or English name, e.g. "DE" or "Germany".
-        region: Code or name of a state or province, e.g. "BY"; without it only nationwide holidays count.
+        country: Code or English name, e.g. "DE" or "Germany".
+        region: State or province, e.g. "BY"; without it only nationwide holidays count.
 
     Returns:
         The holidays in the order of their dates.
@@ -113,7 +113,7 @@ def public_holidays(start: date, end: date, country: str, region: str | None = N
     Raises:
         UnknownCountry: No country has this code or name.
         UnknownRegion: The country has no such region.
-        InvalidPeriod: `end` is before `start`, or the period is longer than 100 years or outside the known years.
+        InvalidPeriod: `end` is before `start`, or the period is too long or outside the known years.
 
     Examples:
         >>> holidays = public_holidays(date(2026, 12, 1), date(2026, 12, 31), "DE")
@@ -135,8 +135,8 @@ def working_days(start: date, end: date, country: str, region: str | None = None
     Args:
         start: First day of the period.
         end: Last day of the period, included.
-        country: Two-letter code or English name, e.g. "DE" or "Germany".
-        region: Code or name of a state or province, e.g. "BY"; without it only nationwide holidays count.
+        country: Code or English name, e.g. "DE" or "Germany".
+        region: State or province, e.g. "BY"; without it only nationwide holidays count.
 
     Returns:
         The number of working days, both ends included.
@@ -144,7 +144,7 @@ def working_days(start: date, end: date, country: str, region: str | None = None
     Raises:
         UnknownCountry: No country has this code or name.
         UnknownRegion: The country has no such region.
-        InvalidPeriod: `end` is before `start`, or the period is longer than 100 years or outside the known years.
+        InvalidPeriod: `end` is before `start`, or the period is too long or outside the known years.
 
     Examples:
         >>> working_days(date(2026, 12, 1), date(2026, 12, 31), "DE")
@@ -163,8 +163,8 @@ def add_working_days(
     Args:
         start: The day from which to count; it is not counted itself.
         days: How many working days later; negative for earlier.
-        country: Two-letter code or English name, e.g. "DE" or "Germany".
-        region: Code or name of a state or province, e.g. "BY"; without it only nationwide holidays count.
+        country: Code or English name, e.g. "DE" or "Germany".
+        region: State or province, e.g. "BY"; without it only nationwide holidays count.
 
     Returns:
         The date; `start` itself where `days` is 0.
