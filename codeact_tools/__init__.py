@@ -1,13 +1,17 @@
 """codeact_tools: a language model acts by writing Python, checked before it runs, in a sandbox of your tools."""
 
-from .agent import CodeActAgent, Conversation, RunResult
-from .checks import Checker, CheckResult
-from .dialects import Dialect
-from .events import Artifact, CallRecord, Event, ExecutionError, Finding, Observation, Usage
-from .registry import ToolRegistry
-from .sandbox.base import Limits
-from .session import Session
-from .tools import Effects, ToolContext, Toolkit, ToolSpec, tool
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .agent import CodeActAgent, Conversation, RunResult
+    from .checks import Checker, CheckResult
+    from .dialects import Dialect
+    from .events import Artifact, CallRecord, Event, ExecutionError, Finding, Observation, Usage
+    from .registry import ToolRegistry
+    from .sandbox.base import Limits
+    from .session import Session
+    from .tools import Depends, Effects, Opaque, Toolkit, ToolContext, ToolSpec, tool
 
 __version__ = "0.1.0"
 
@@ -18,6 +22,7 @@ __all__ = [
     "Checker",
     "CodeActAgent",
     "Conversation",
+    "Depends",
     "Dialect",
     "Effects",
     "Event",
@@ -25,6 +30,7 @@ __all__ = [
     "Finding",
     "Limits",
     "Observation",
+    "Opaque",
     "RunResult",
     "Session",
     "ToolContext",
@@ -35,3 +41,28 @@ __all__ = [
     "__version__",
     "tool",
 ]
+
+_HOMES = {
+    "agent": ("CodeActAgent", "Conversation", "RunResult"),
+    "checks": ("CheckResult", "Checker"),
+    "dialects": ("Dialect",),
+    "events": ("Artifact", "CallRecord", "Event", "ExecutionError", "Finding", "Observation", "Usage"),
+    "registry": ("ToolRegistry",),
+    "sandbox.base": ("Limits",),
+    "session": ("Session",),
+    "tools": ("Depends", "Effects", "Opaque", "ToolContext", "ToolSpec", "Toolkit", "tool"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name where it is first used, so that a toolkit that only needs ``tool`` does not load an agent."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

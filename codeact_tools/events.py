@@ -19,7 +19,7 @@ ErrorKind = Literal["check", "tool", "python", "limit", "sandbox"]
 class Value(BaseModel):
     """Base of all events and of the values in them: frozen, and strict about unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
 
 class Choice(Value):
@@ -211,6 +211,15 @@ class ToolCalled(Value):
     call: CallRecord
 
 
+class ToolReported(Value):
+    """A tool tells how far it is (`ToolContext.report`)."""
+
+    type: Literal["tool_reported"] = "tool_reported"
+    call_id: int
+    tool: str
+    message: str
+
+
 class ToolReturned(Value):
     """A tool call ended, with a result or an error."""
 
@@ -259,6 +268,7 @@ Event = (
     | ActionChecked
     | OutputReceived
     | ToolCalled
+    | ToolReported
     | ToolReturned
     | ActionFinished
     | WarningRaised
@@ -267,5 +277,7 @@ Event = (
 )
 """All events of a run."""
 
-EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(
+    Annotated[Event, Field(discriminator="type")], config=ConfigDict(defer_build=True)
+)
 """Reads and writes any event."""

@@ -8,7 +8,7 @@ import inspect
 import re
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -198,7 +198,7 @@ async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) 
             value = context.run(function, *args, **kwargs)
         except BaseException as error:
             raised = error
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for this any longer
             loop.call_soon_threadsafe(finish, value, raised)
 
     threading.Thread(target=work, name=f"tool {getattr(function, '__name__', '')}", daemon=True).start()

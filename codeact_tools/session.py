@@ -23,7 +23,6 @@ from .events import (
     Event,
     ExecutionError,
     Observation,
-    OutputReceived,
     WarningRaised,
 )
 from .hostcalls import Approve, HostCalls
@@ -105,8 +104,8 @@ class Session:
         self._observation_chars = observation_chars
         self.on_event = on_event
         """Called with each event; may be replaced between two actions."""
-        self._approve = approve
         self._codec = Codec(self.registry.catalog)
+        self._host_calls = HostCalls(self.registry, self._codec, run_id=self.run_id, approve=approve, emit=self._emit)
         self._checker = Checker(self.registry, allow_imports=self.allow_imports) if check != "off" else None
         self._bridge: Bridge | None = None
         self._description = ""
@@ -213,22 +212,8 @@ class Session:
         return result
 
     async def _executed(self, code: str, checked: CheckResult | None) -> Observation:
-        stdout: list[str] = []
-        stderr: list[str] = []
-
-        def on_output(stream: Literal["stdout", "stderr"], text: str) -> None:
-            (stdout if stream == "stdout" else stderr).append(text)
-            self._emit(OutputReceived(stream=stream, text=text))
-
-        calls = HostCalls(
-            self.registry,
-            self._codec,
-            run_id=self.run_id,
-            turn=self._turn,
-            approve=self._approve,
-            emit=self._emit,
-            on_output=on_output,
-        )
+        calls = self._host_calls
+        calls.begin(self._turn)
         notice = self._notice
         outcome: Outcome | None = None
         error: ExecutionError | None = None
@@ -252,12 +237,14 @@ class Session:
         if checked is not None and checked.findings:
             notes.append("The check warns:\n" + checked.render())
         result = outcome.result if outcome else None
-        parts = [notice or "", "".join(stdout), "".join(stderr), result or "", _error_text(error), *notes]
+        stdout = "".join(text for stream, text in calls.output if stream == "stdout")
+        stderr = "".join(text for stream, text in calls.output if stream == "stderr")
+        parts = [notice or "", stdout, stderr, result or "", _error_text(error), *notes]
         return Observation(
             text=cap_middle("\n".join(part.rstrip("\n") for part in parts if part.strip()), self._observation_chars),
             result=result,
-            stdout="".join(stdout),
-            stderr="".join(stderr),
+            stdout=stdout,
+            stderr=stderr,
             error=error,
             findings=checked.findings if checked else (),
             calls=tuple(calls.records),

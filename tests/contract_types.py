@@ -16,7 +16,19 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, Required, TypedDict, TypeVar
 
 import attrs
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, computed_field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    RootModel,
+    Tag,
+    computed_field,
+    field_validator,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType
 
 T = TypeVar("T")
@@ -140,6 +152,131 @@ Json = TypeAliasType("Json", "dict[str, Json] | list[Json] | str | int | None")
 Grade = TypeAliasType("Grade", Annotated[int, Field(ge=1, le=6)])
 
 
+Both = TypeAliasType("Both", tuple[T, T], type_params=(T,))
+OneOrMany = TypeAliasType("OneOrMany", "Item | list[Item]")
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Mark(enum.Flag):
+    BOLD = enum.auto()
+    THIN = enum.auto()
+
+
+class Span(BaseModel):
+    """From one day to another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: date = Field(validation_alias="from", serialization_alias="from")
+    last: date = Field(alias="to")
+
+    @model_validator(mode="after")
+    def in_order(self) -> Span:
+        if self.last < self.first:
+            raise ValueError("the last day is before the first")
+        return self
+
+
+class Loose(BaseModel):
+    """Takes any further field."""
+
+    model_config = ConfigDict(extra="allow")
+
+    known: int
+
+
+class Circle(BaseModel):
+    radius: float
+
+
+class Square(BaseModel):
+    side: float
+
+
+def shape_of(value: Any) -> str:
+    """Which of the shapes it is."""
+    named = value if isinstance(value, dict) else vars(value)
+    return "circle" if "radius" in named else "square"
+
+
+Shape = Annotated[
+    Annotated[Circle, Tag("circle")] | Annotated[Square, Tag("square")],
+    Discriminator(shape_of),
+]
+
+
+class Employee(BaseModel):
+    name: str
+    boss: Employee | None = None
+
+
+class Matrix(RootModel[list[list[float]]]):
+    """Rows of numbers."""
+
+
+@dataclass
+class Animal:
+    name: str
+    legs: int = 4
+
+
+@dataclass
+class Bird(Animal):
+    """Inherits from another."""
+
+    legs: int = 2
+    wings: float = field(default=1.0, kw_only=True)
+
+
+@dataclass
+class Box(Generic[T]):
+    content: T
+
+
+@dataclass(order=True, kw_only=True)
+class Version:
+    major: int
+    minor: int = 0
+
+
+@pydantic_dataclass
+class Percent:
+    value: Annotated[float, Field(ge=0, le=100)]
+
+
+@attrs.frozen
+class Range:
+    low: int
+    high: int = attrs.field(default=9, validator=attrs.validators.ge(0))
+
+
+@attrs.define
+class Account:
+    """With a private attribute, which the constructor takes under its public name."""
+
+    _number: str
+    balance: float = attrs.field(default=0.0, converter=float)
+
+
+class Base(TypedDict):
+    id: int
+
+
+class Derived(Base, total=False):
+    """Inherits a key."""
+
+    note: str
+
+
+class Labelled(NamedTuple, Generic[T]):
+    label: str
+    value: T
+
+
 class Connection:
     """A connection that stays on the host."""
 
@@ -202,7 +339,37 @@ CASES: list[tuple[Any, str, object, object]] = [
     (int | None, "int | None", None, "x"),
     (Annotated[int, Field(ge=1, le=9)], "int", 5, 10),
     (Annotated[str, Field(pattern="^a+$")], "str", "aa", "b"),
-    (Any, "Any", object, None),
+    (Any, "Any", {"a": [1, (2, {3})]}, None),
     (object, "object", 3, None),
+    (Level, "Level", Level.HIGH, 3),
+    (Mark, "Mark", Mark.BOLD | Mark.THIN, "bold"),
+    (Span, "Span", Span.model_validate({"from": "2026-01-01", "to": "2026-01-02"}), {"from": "2026-01-02"}),
+    (Loose, "Loose", Loose.model_validate({"known": 1, "other": [2]}), {"other": 1}),
+    (Shape, "Circle | Square", Square(side=2.0), {"radius": "long"}),
+    (Employee, "Employee", Employee(name="Ann", boss=Employee(name="Bob")), {"name": "Ann", "boss": {"name": 1}}),
+    (Matrix, "Matrix", Matrix([[1.0], [2.5]]), [["x"]]),
+    (Animal, "Animal", Animal("cat"), {"legs": 4}),
+    (Bird, "Bird", Bird("owl", wings=1.5), {"name": "owl", "wings": "wide"}),
+    (Box[int], "Box[int]", Box(3), {"content": "x"}),
+    (Version, "Version", Version(major=1, minor=2), {"minor": 2}),
+    (Percent, "Percent", Percent(50.0), {"value": 101}),
+    (Range, "Range", Range(1, 5), {"low": "x"}),
+    (Account, "Account", Account("17", 2.5), {"number": 3}),
+    (Derived, "Derived", {"id": 1, "note": "n"}, {"note": "n"}),
+    (Labelled[int], "Labelled[int]", Labelled("a", 1), ("a", "x")),
+    (Both[int], "tuple[int, int]", (1, 2), (1, "x")),
+    (OneOrMany, "OneOrMany", [ITEM], 3),
+    (dict[Colour, list[Point]], "dict[Colour, list[Point]]", {Colour.BLUE: [Point(1.0)]}, {"violet": []}),
+    (set[Point], "set[Point]", {Point(1.0), Point(2.0)}, [3]),
+    (list[list[Item] | None], "list[list[Item] | None]", [None, [ITEM], []], [[1]]),
+    (
+        Annotated[list[Annotated[int, Field(gt=0)]], Field(max_length=2)],
+        "list[int]",
+        [1, 2],
+        [0],
+    ),
+    (Annotated[Decimal, Field(max_digits=3)], "Decimal", Decimal("1.25"), Decimal("1.2345")),
+    (re.Pattern[bytes], "Pattern[bytes]", re.compile(rb"\xff", re.IGNORECASE), "a"),
+    (tuple[int, *tuple[str, ...]], "tuple[int, *tuple[str, ...]]", (1, "a", "b"), (1, 2)),
 ]
 """Annotation, how it is written, a right value, a wrong one (None where there is none)."""

@@ -350,6 +350,7 @@ def llama_server() -> Iterator[str]:
 
 
 @pytest.mark.model
+@pytest.mark.timeout(400)
 async def test_two_turns_with_a_real_server(llama_server: str) -> None:
     """A real server streams an action up to its stop string, then reads only what is new of the conversation."""
     chat = DIALECTS["chat"]
@@ -358,7 +359,7 @@ async def test_two_turns_with_a_real_server(llama_server: str) -> None:
         Message("system", f"{chat.preamble} {chat.acting} {chat.answering}"),
         Message("user", "What is 1234 * 5678? Compute it with Python."),
     ]
-    sampling = Sampling(stop=chat.stop, max_tokens=80, seed=1)
+    sampling = Sampling(stop=chat.stop, max_tokens=40, seed=1)
     deltas = [delta async for delta in model.stream(messages, sampling)]
     reply = chat.parse("".join(delta.text for delta in deltas))
     assert "1234" in reply.code
@@ -371,6 +372,7 @@ async def test_two_turns_with_a_real_server(llama_server: str) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.timeout(400)
 async def test_a_real_server_refuses(llama_server: str) -> None:
     """A real server's refusals are told apart: a wrong key, a wrong path, and a conversation that is too long."""
     with pytest.raises(ModelUnavailable, match="the key is missing or wrong"):

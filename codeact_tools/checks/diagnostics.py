@@ -118,8 +118,8 @@ class Translator:
             return self._module_member(each, owner, attribute)
         if not self._is_sure(each, owner) or (attribute in self._facts.stored and not self._is_tool_type(owner)):
             return None
-        if self._facts.dynamic and not self._is_tool_type(owner):
-            return None
+        if not self._is_tool_type(owner) and (self._facts.dynamic or attribute.startswith("_")):
+            return None  # stubs leave out private attributes
         have = self._attributes(owner)
         meant = nearest(attribute, have)
         hint = f"Did you mean `.{meant}`?" if meant else None

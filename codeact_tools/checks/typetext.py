@@ -69,7 +69,9 @@ def options(text: str) -> list[str]:
 
 def is_certain(text: str) -> bool:
     """Whether `ty` knows exactly one class for the value: no union, nothing unknown in it."""
-    vague = head(text) in _OPEN | _ABSTRACT or any(sign in text for sign in ("&", "Top[", "Self@", "@Todo"))
+    vague = head(text) in _OPEN | _ABSTRACT or any(
+        sign in text for sign in ("&", "Top[", "Self@", "@Todo", "TypeVar", "special-form", "<class")
+    )
     return len(options(text)) == 1 and not vague
 
 

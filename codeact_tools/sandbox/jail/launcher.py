@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict
 
 from . import kernel
 from .layout import FOLDER, TEMPORARY
@@ -55,6 +56,14 @@ class Gone(Exception):
     """The zygote has ended."""
 
 
+class Report(TypedDict):
+    """What a zygote says of itself; see `Plan`."""
+
+    landlock: bool
+    search: bool
+    folder: str
+
+
 class Forked(NamedTuple):
     """A guest that is being confined: its process, and the host's end of the bridge."""
 
@@ -70,6 +79,9 @@ class Zygote:
 
     def __init__(self, setup: Setup) -> None:
         self._lock = threading.Lock()
+        self._jail = setup.jail
+        self.report: Report = {"landlock": False, "search": False, "folder": ""}
+        """What the zygote says of itself."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(_START_SECONDS)
         host = kernel.pidfd_open(os.getpid())
@@ -83,7 +95,7 @@ class Zygote:
             theirs.close()
             os.close(host)
         try:
-            self.report: dict[str, bool] = json.loads(self._answer("up")[0])["up"]
+            self.report = json.loads(self._answer("up")[0])["up"]
         except BaseException:
             self.close()
             raise
@@ -117,6 +129,9 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if not self._jail and self.report["folder"]:
+            with contextlib.suppress(OSError):  # it does so itself, unless it was killed
+                Path(self.report["folder"]).rmdir()
 
     def abandon(self) -> None:
         """Forget the zygote in a forked copy of the host: it belongs to the process that started it."""

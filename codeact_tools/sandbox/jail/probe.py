@@ -12,7 +12,7 @@ import os
 from typing import Final
 
 from . import kernel
-from .launcher import SOURCE, Forked, Gone, Refused, Zygote, await_end
+from .launcher import SOURCE, Forked, Gone, Refused, Report, Zygote, await_end
 from .lockdown import Order
 from .zygote import Setup
 
@@ -20,7 +20,7 @@ _CONFINE_SECONDS: Final = 20.0
 _SMALL: Final = Order(memory_mb=512, files_mb=1, threads=4)
 
 
-def attempt(*, jail: bool) -> Refused | dict[str, bool]:
+def attempt(*, jail: bool) -> Refused | Report:
     """Start a zygote and a guest in it, and end both; return what the zygote says of itself, or what was refused."""
     try:
         zygote = Zygote(Setup(jail, str(SOURCE / "guest")))

@@ -97,7 +97,8 @@ def main(descriptor: int) -> NoReturn:
     except Failed as failure:
         control.send(json.dumps({"failed": failure.report}).encode())
         os._exit(1)
-    control.send(json.dumps({"up": {"landlock": plan.landlock, "search": plan.search}}).encode())
+    about = {"landlock": plan.landlock, "search": plan.search, "folder": plan.folder}
+    control.send(json.dumps({"up": about}).encode())
     order, bridge = _serve(control, host, plan, tree)
     _become_guest(plan, order, bridge)
 
