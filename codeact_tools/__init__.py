@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .registry import ToolRegistry
     from .sandbox.base import Limits
     from .session import Session
-    from .tools import Depends, Effects, Opaque, Toolkit, ToolContext, ToolSpec, tool
+    from .tools import Depends, Effects, Opaque, ToolContext, Toolkit, ToolSpec, tool
 
 __version__ = "0.1.0"
 

@@ -271,7 +271,7 @@ class Conversation:
             written = await self._ask(emit)
             spent.append(written.usage)
             emit(ReplyFinished(text=written.text, usage=written.usage))
-            reply = self._dialect.parse(written.text)
+            reply = self._dialect.parse(written.text, answer_calls=self._answers.tool_name is None)
             self.messages.append(Message("assistant", reply.text))
             if written.cut_off and not reply.closed:
                 shown = patience.cut_off(self._agent.sampling.max_tokens)

@@ -208,6 +208,10 @@ class Catalog:
     def _tuple(self, annotation: Any, arguments: tuple[Any, ...], owner: str) -> TypeExpr:
         if not arguments:
             return Generic("tuple", () if get_origin(annotation) is tuple else (Name("Any"), Name("...")))
+        if any(getattr(each, "__unpacked__", False) or get_origin(each) is typing.Unpack for each in arguments):
+            raise DefinitionError(
+                f"{owner}: a tuple inside {_source(annotation)!r} is not supported; write 'tuple[T, ...]' or 'list'."
+            )
         return Generic("tuple", tuple(Name("...") if each is ... else self._walk(each, owner) for each in arguments))
 
     def _variable(self, variable: typing.TypeVar, owner: str) -> Variable:

@@ -105,8 +105,8 @@ TASKS = [
     ),
     Task(
         name="two steps back and forth",
-        question="Which date is 10 working days before 15 January 2027 in the United States, and how many calendar days "
-        "lie between the two?",
+        question="Which date is 10 working days before 15 January 2027 in the United States, and how many calendar "
+        "days lie between the two?",
         right=mentions(
             (date(2027, 1, 15) - add_working_days(date(2027, 1, 15), -10, "US")).days,
             add_working_days(date(2027, 1, 15), -10, "US").day,

@@ -27,10 +27,9 @@ from .weights import fetch_with_progress
 Sink = Callable[[Event], None]
 
 DEMO_TASK = (
-    "How many working days are there in Germany from 1 December 2026 to 15 January 2027, and which public holidays "
-    "fall on a weekday in that time?"
+    "A job in Germany starts on 18 December 2026 and takes 10 working days more. On which date and weekday does it "
+    "end, and which public holidays lie in between?"
 )
-
 
 Flag = Parameter(negative="", show_default=False)
 Names = Parameter(negative="", show_default=False)
