@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml $(wildcard toolkits/*/pyproject.toml)
 TOOLKITS := $(patsubst %/pyproject.toml,-e %,$(wildcard toolkits/*/pyproject.toml))
-ENVIRONMENT := $(PYTHON) scripts/environment.py $(VENV)
+ENVIRONMENT := $(PYTHON) .ci/environment.py $(VENV)
 
 # Programs under test see the environment, and nothing else, as Python's packages.
 unexport PYTHONPATH PYTHONHOME
@@ -50,11 +50,11 @@ clean: ## Remove the virtual environment and what was built (downloaded weights 
 	rm -rf $(VENV) site build dist toolkits/*/dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # The environment is made once, and again where a project file changes. What `make test` needs includes what the demo does.
-$(VENV)/.demo: $(PROJECTS) scripts/environment.py
+$(VENV)/.demo: $(PROJECTS) .ci/environment.py
 	@$(ENVIRONMENT) -e '.[check,embedded]' $(TOOLKITS)
 	@touch $@
 
-$(VENV)/.dev: $(PROJECTS) scripts/environment.py
+$(VENV)/.dev: $(PROJECTS) .ci/environment.py
 	@$(ENVIRONMENT) --group dev -e '.[check,docs,embedded,endpoint]' $(TOOLKITS)
 	@touch $(VENV)/.demo $@
 

@@ -58,9 +58,9 @@ class RunResult(Generic[T]):
 class CodeActAgent:
     """A language model that acts by writing Python with your tools.
 
-    >>> agent = CodeActAgent(tools=[search_orders, "finance"])
-    >>> agent.run("Which order of last week was the largest?").answer
-    'Order A17, with 129.00 EUR.'
+    >>> agent = CodeActAgent(tools=["calendar"], model=model)
+    >>> agent.run("On which weekday is Christmas Eve in 2026?").answer
+    'On a Thursday.'
 
     Args:
         tools: As for `Session`.

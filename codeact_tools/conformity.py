@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel, ValidationError
@@ -59,13 +59,14 @@ def conform(value: Any) -> Any:
 class _Fields(NamedTuple):
     """How the fields of a class are checked."""
 
-    names: tuple[str, ...]
+    names: Mapping[str, str]
+    """The attribute that holds a field, by the field's name."""
     strict: Validator
     lax: Validator
 
 
 def _record(value: Any, fields: _Fields) -> Any:
-    before = {name: getattr(value, name) for name in fields.names if hasattr(value, name)}
+    before = {name: getattr(value, held) for name, held in fields.names.items() if hasattr(value, held)}
     after = {name: _inside(f".{name}", each) for name, each in before.items()}
     try:
         fields.strict((), after)
@@ -79,7 +80,7 @@ def _record(value: Any, fields: _Fields) -> Any:
         return value
     twin = copy.copy(value)
     for name, each in changed.items():
-        object.__setattr__(twin, name, each)
+        object.__setattr__(twin, fields.names[name], each)
     return twin
 
 
@@ -99,7 +100,7 @@ def _fields(cls: Hashable) -> _Fields | None:
         strict, lax = (build_validator(signature, owner=owner, strict=each) for each in (True, False))
     except DefinitionError:
         return None
-    return _Fields(tuple(each.name for each in stored), strict, lax)
+    return _Fields({each.name: each.attribute or each.name for each in stored}, strict, lax)
 
 
 def _inside(step: str, value: Any) -> Any:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Final, Literal
 
+from . import vocabulary
 from .expressions import NO_RENAMES, UNSET, Renames, TypeExpr, Variable, literal
 
 TypeKind = Literal["record", "namedtuple", "enum", "typeddict", "exception", "alias", "import", "handle"]
@@ -38,6 +39,8 @@ class FieldDef:
     """Of a typed dictionary: whether the key must be there."""
     kw_only: bool = False
     """Whether the constructor takes it by keyword only."""
+    attribute: str = ""
+    """The attribute that holds it, where that has another name: ``_number`` of an attrs class's ``number``."""
     doc: str = ""
 
     @property
@@ -85,6 +88,8 @@ class TypeDef:
     positional: bool = False
     """Whether the constructor takes its fields by position (dataclasses, named tuples) or by keyword only (models)."""
     frozen: bool = False
+    extra: bool = False
+    """Whether instances may have fields that are not named here."""
     variables: tuple[Variable, ...] = ()
     """Type parameters of a generic class."""
 
@@ -95,6 +100,8 @@ class TypeDef:
             found.update(dict.fromkeys(expression.references()))
         if self.kind in ("record", "exception") and self.base:
             found[self.base] = None
+        if self.kind == "import":
+            found.update(dict.fromkeys(each.__name__ for each in vocabulary.COMPANIONS.get(self.python, ())))
         return tuple(found)
 
     def source(self) -> str:
@@ -112,6 +119,7 @@ class TypeDef:
                 lines = [f"{name} = {default_source(value)}" for name, value in self.members]
             case _:
                 lines = [_field_line(self, field) for field in self.fields]
+                lines += ["# and any other field"] * self.extra
         return "\n    ".join([*self._head(), *self._doc_lines(), *(lines or ([] if self.doc else ["..."]))])
 
     def _head(self) -> list[str]:

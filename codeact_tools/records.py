@@ -37,6 +37,8 @@ class RawField(NamedTuple):
     required: bool = True
     kw_only: bool = False
     doc: str = ""
+    attribute: str = ""
+    """Where instances hold it under another name than the constructor's: that name."""
 
 
 class RawRecord(NamedTuple):
@@ -48,6 +50,8 @@ class RawRecord(NamedTuple):
     positional: bool = False
     frozen: bool = False
     base: str = ""
+    extra: bool = False
+    """Whether instances may have further fields."""
 
 
 def inspect_record(cls: type[Any], *, owner: str) -> RawRecord | None:
@@ -161,7 +165,8 @@ def _model(cls: type[BaseModel], owner: str) -> RawRecord:
     for name, computed in cls.model_computed_fields.items():
         doc = computed.description or docs.get(name, "")
         fields.append(RawField(name, computed.return_type, init=False, doc=_line(doc)))
-    return RawRecord("record", fields, frozen=bool(cls.model_config.get("frozen")))
+    config = cls.model_config
+    return RawRecord("record", fields, frozen=bool(config.get("frozen")), extra=config.get("extra") == "allow")
 
 
 def annotated(annotation: Any, metadata: Iterable[object]) -> Any:
@@ -207,9 +212,11 @@ def _attrs(cls: type[Any], owner: str) -> RawRecord:
             default, has_factory = UNSET, False
         annotation = hints.get(each.name, each.type or Any)
         doc = docs.get(each.name, "")
-        name = each.alias or each.name
-        stored = name == each.name  # the constructor of a private attribute takes it under its public name
-        fields.append(RawField(name, annotation, default, has_factory, each.init, stored, True, each.kw_only, doc))
+        name = each.alias or each.name  # the constructor takes a private attribute under its public name
+        attribute = each.name if name != each.name else ""
+        fields.append(
+            RawField(name, annotation, default, has_factory, each.init, True, True, each.kw_only, doc, attribute)
+        )
     positional = not all(field.kw_only for field in fields if field.init) or not fields
     frozen = cls.__setattr__.__name__ == "_frozen_setattrs"
     return RawRecord("record", fields, positional=positional, frozen=frozen)

@@ -44,10 +44,10 @@ _STATE_LOST = "The interpreter was restarted: variables of earlier actions are g
 class Session:
     """A persistent Python session in a sandbox where only the registered tools are importable.
 
-    >>> with Session(tools=[search_orders], sandbox="local") as session:
-    ...     session.run("orders = search_orders('shoes')")
-    ...     session.run("len(orders)").result
-    '2'
+    >>> with Session(tools=["calendar"], sandbox="local") as session:
+    ...     seen = session.run("eve = weekday(date(2026, 12, 24))")
+    ...     session.run("eve.upper()").result
+    "'THURSDAY'"
 
     The synchronous methods (`run`, `upload`, `download`, ``with``) and the asynchronous ones (`arun`, `aupload`,
     `adownload`, ``async with``) do the same; one session uses the one kind or the other.
@@ -319,7 +319,7 @@ def cap_middle(text: str, most: int) -> str:
     """Return ``text``, or its beginning and its end with a marker between that counts what is left out.
 
     >>> cap_middle("abcdefghij" * 10, 60)
-    'abcdefghijabc\\n[... 73 characters left out ...]\\nhijabcdefghij'
+    'abcdefghijabc\\n[... 75 characters left out ...]\\nijabcdefghij'
     """
     if len(text) <= most:
         return text

@@ -256,6 +256,8 @@ class Catalog:
             module := vocabulary.IMPORTS.get(cls) or vocabulary.FOREIGN.get((cls.__module__, cls.__qualname__))
         ) is not None:
             name = self._own(cls, cls.__name__) if cls.__name__ not in self._owners else self._claim(cls)
+            for companion in vocabulary.COMPANIONS.get(cls, ()):
+                self._walk(companion, owner)
             return self._add(cls, name, kind="import", base=module).name
         if issubclass(cls, enum.Enum):
             return self._enum(cls, owner)
@@ -296,7 +298,7 @@ class Catalog:
             self._adopt(cls, name)
         return self._add(
             cls, name, kind=kind, doc=class_doc(cls), fields=fields, base=base, positional=record.positional,
-            frozen=record.frozen, variables=variables,
+            frozen=record.frozen, extra=record.extra, variables=variables,
         ).name  # fmt: skip
 
     def _base_record(self, cls: type[Any]) -> str:
@@ -318,7 +320,7 @@ class Catalog:
         expression = self._walk(raw.annotation, f"{owner}: field {cls.__name__}.{raw.name}")
         return FieldDef(
             name=raw.name, type=expression, default=raw.default, has_factory=raw.has_factory, init=raw.init,
-            stored=raw.stored, required=raw.required, kw_only=raw.kw_only, doc=raw.doc,
+            stored=raw.stored, required=raw.required, kw_only=raw.kw_only, attribute=raw.attribute, doc=raw.doc,
         )  # fmt: skip
 
     def _claim(self, python: Any) -> str:

@@ -141,6 +141,8 @@ def _definition(definition: TypeDef) -> str:
         case _:
             for each in definition.fields:
                 lines += _field(definition, each, names)
+            if definition.extra:
+                lines += _open_ended(definition, names)
     head = f"class {definition.name}({', '.join(class_bases(definition))}):".replace("()", "")
     decorator = f"{dataclass_decorator(definition)}\n" if definition.kind == "record" else ""
     aliases = "".join(f"{alias}: TypeAlias = {name}\n" for name, alias in names.items())
@@ -152,6 +154,13 @@ def _field(definition: TypeDef, field: FieldDef, names: Mapping[str, str]) -> li
         return ["@property", f"def {field.name}(self) -> {field.type.render('', names)}: ..."]
     is_partial = definition.kind == "typeddict" and definition.base == "partial"
     return [field.source(names, stub=True, wrapper="" if is_partial else field.wrapper)]
+
+
+def _open_ended(definition: TypeDef, names: Mapping[str, str]) -> list[str]:
+    """The constructor and the attributes of a class that takes further fields."""
+    fields = [field.source(names, stub=True) for field in definition.fields if field.init]
+    parameters = ["self", *(["*", *fields] if fields else []), "**extra: Any"]
+    return [f"def __init__({', '.join(parameters)}) -> None: ...", "def __getattr__(self, name: str) -> Any: ..."]
 
 
 def _hidden_names(definition: TypeDef) -> dict[str, str]:

@@ -32,6 +32,13 @@ IMPORTS: Final[dict[Any, str]] = {
 }  # fmt: skip
 """Classes of the standard library that the action imports by itself, and their modules."""
 
+COMPANIONS: Final[dict[Any, tuple[type, ...]]] = {
+    datetime.date: (datetime.timedelta,),
+    datetime.datetime: (datetime.timedelta, datetime.timezone),
+    datetime.time: (datetime.timezone,),
+}
+"""What the action needs in order to compute with a class of the standard library, and imports along with it."""
+
 FOREIGN: Final = {
     ("numpy", "ndarray"): "numpy",
     ("pandas.core.frame", "DataFrame"): "pandas",

@@ -9,6 +9,7 @@ import pkgutil
 import pytest
 
 import codeact_tools
+from codeact_tools.testing import ScriptedModel
 from tests.shop import search_orders
 
 
@@ -20,8 +21,10 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples(name: str) -> None:
-    """What a docstring shows is what happens; ``search_orders`` is the tool that several of them use."""
+    """What a docstring shows is what happens; several use the tool ``search_orders``, and a ``model`` with a script."""
     module = importlib.import_module(name)
     options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    outcome = doctest.testmod(module, extraglobs={"search_orders": search_orders}, optionflags=options)
+    model = ScriptedModel(["<execute>\nweekday(date(2026, 12, 24))\n</execute>", "On a Thursday."])
+    names = {"search_orders": search_orders, "model": model}
+    outcome = doctest.testmod(module, extraglobs=names, optionflags=options)
     assert outcome.failed == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..definitions import default_source
 from ..signatures import UNSET
-from ..wire import Codec, Json, WireError, takes_extra
+from ..wire import Codec, Json, WireError
 
 if TYPE_CHECKING:
     from ..registry import ToolRegistry
@@ -72,7 +72,7 @@ def _type(definition: TypeDef, codec: Codec) -> dict[str, Json]:
         "doc": definition.doc,
         "positional": definition.positional,
         "frozen": definition.frozen,
-        "extra": takes_extra(definition),
+        "extra": definition.extra,
         "fields": [_field(field, codec) for field in definition.fields],
         "members": [_member(name, value, codec) for name, value in definition.members],
     }

@@ -10,8 +10,8 @@ the classes that the catalog names.
 
 from __future__ import annotations
 
-from .codec import Codec, takes_extra
+from .codec import Codec
 from .frames import FrameBuffer, encode_frame
 from .scalars import MAX_DEPTH, Json, WireError
 
-__all__ = ["MAX_DEPTH", "Codec", "FrameBuffer", "Json", "WireError", "encode_frame", "takes_extra"]
+__all__ = ["MAX_DEPTH", "Codec", "FrameBuffer", "Json", "WireError", "encode_frame"]

@@ -7,7 +7,7 @@ import math
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import PydanticSchemaGenerationError, RootModel, TypeAdapter, ValidationError
 from pydantic.networks import AnyUrl
 
-from ..signatures import Catalog, TypeDef
+from ..signatures import UNSET, Catalog, TypeDef
 from . import scalars
 from .scalars import MAX_DEPTH, Json, WireError, all_plain, check_text, clean, expect, short
 
@@ -120,8 +120,8 @@ class Codec:
         name = definition.name
         match definition.kind:
             case "record" | "namedtuple":
-                names = tuple(field.name for field in definition.fields if field.stored)
-                return functools.partial(self._encode_record, name, names)
+                held = {field.name: field.attribute or field.name for field in definition.fields if field.stored}
+                return functools.partial(self._encode_record, name, held)
             case "exception":
                 names = tuple(field.name for field in definition.fields)
                 return functools.partial(self._encode_exception, name, names)
@@ -169,11 +169,12 @@ class Codec:
             raise
         return encoded
 
-    def _encode_record(self, name: str, names: tuple[str, ...], value: Any, depth: int) -> Json:
-        fields = [(field, getattr(value, field)) for field in names if hasattr(value, field)]
+    def _encode_record(self, name: str, held: Mapping[str, str], value: Any, depth: int) -> Json:
+        """``held`` gives the attribute that holds a field, by the field's name."""
+        fields = [(field, getattr(value, held[field])) for field in held if hasattr(value, held[field])]
         extra = getattr(value, "__pydantic_extra__", None)
         if extra:
-            fields += [(field, item) for field, item in extra.items() if field not in names]
+            fields += [(field, item) for field, item in extra.items() if field not in held]
         return {"$": "object", "t": name, "v": self._encode_fields(fields, depth)}
 
     def _encode_exception(self, name: str, names: tuple[str, ...], value: Any, depth: int) -> Json:
@@ -282,12 +283,19 @@ class Codec:
     def _decode_object(self, value: Json, depth: int) -> Any:
         definition = self._definition(value, "record", "namedtuple")
         fields = self._decode_fields(value["v"], depth)
-        known = {field.name: field.init for field in definition.fields}
-        extra = takes_extra(definition)
-        for name in fields.keys() - known.keys():
-            if not extra:
-                raise WireError(f"{definition.name} has no field {name[:80]!r}")
-        return _construct(definition, {name: item for name, item in fields.items() if known.get(name, True)})
+        known = {field.name: field for field in definition.fields}
+        if not definition.extra and (unknown := sorted(fields.keys() - known.keys())):
+            raise WireError(f"{definition.name} has no field {unknown[0][:80]!r}")
+        given = {name: item for name, item in fields.items() if name not in known or known[name].init}
+        found = _construct(definition, given)
+        for name in fields.keys() - given.keys():
+            made = getattr(found, known[name].attribute or name, UNSET)
+            if made is not UNSET and self.encode(made, depth) != value["v"][name]:
+                raise WireError(
+                    f"{definition.name}.{name} cannot be sent back: the constructor makes it {short(made)}; "
+                    f"make a new {definition.name}"
+                )
+        return found
 
     def _decode_exception(self, value: Json, depth: int) -> Any:
         definition = self._definition(value, "exception")
@@ -319,12 +327,6 @@ class Codec:
         if key not in self._held:
             raise WireError("the handle belongs to no value of this session")
         return self._held[key]
-
-
-def takes_extra(definition: TypeDef) -> bool:
-    """Whether instances may have fields that the definition does not name."""
-    config = getattr(definition.python, "model_config", None)
-    return definition.kind == "record" and isinstance(config, dict) and config.get("extra") == "allow"
 
 
 def _construct(definition: TypeDef, fields: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """Makes the virtual environment that the Makefile uses; needs nothing but Python with its standard library.
 
-    python3 scripts/environment.py .venv --group dev -e .[check,embedded] -e toolkits/calendar
+    python3 .ci/environment.py .venv --group dev -e .[check,embedded] -e toolkits/calendar
 
 Everything after the folder goes to ``pip install``. What pip collects and downloads is shown, a line each, on stderr;
 its whole output is shown only where it fails. This file must be readable by old Pythons, to tell them what is missing.
