@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any, Literal
 
 from .errors import CodeActError, InvalidCall, InvalidResult, RegistryError, ToolDenied, ToolFailed, ToolTimeout
 from .events import CallRecord, Event, OutputReceived, ToolCalled, ToolReported, ToolReturned
-from .invocation import without_host_paths
+from .invocation import call_here, finish_awaitable, without_host_paths
 from .registry import ToolRegistry
-from .sandbox.bridge import CallRefused, Stream
+from .sandbox.bridge import CallRefused, Stream, Work
 from .tools import BoundCall, ToolContext, ToolSpec, invoke
 from .wire import Codec, WireError
 
@@ -33,73 +34,114 @@ class HostCalls:
         *,
         run_id: str,
         approve: Approve | None,
-        emit: Callable[[Event], None],
     ) -> None:
         self._registry = registry
         self._codec = codec
         self._run_id = run_id
         self._approve = approve
-        self._emit = emit
+        self._listener: Callable[[Event], None] | None = None
         self._turn = 0
+        self._specs: dict[str, ToolSpec] = {}
         self._state: dict[str, Any] = {}
         self._places: dict[str, asyncio.Semaphore] = {}
         self._results: dict[str, tuple[object, Any]] = {}
-        self.records: list[CallRecord] = []
-        """The calls of the current action, in the order in which they arrived."""
+        self._calls: list[_Call] = []
         self.output: list[tuple[OutputStream, str]] = []
         """What the current action printed."""
 
-    def begin(self, turn: int) -> None:
-        """Start the records of the next action."""
+    @property
+    def records(self) -> tuple[CallRecord, ...]:
+        """The calls of the current action, in the order in which they arrived."""
+        for call in self._calls:
+            if not call.seconds:
+                call.finish(None, "cancelled")
+        return tuple(call.record() for call in self._calls)
+
+    def begin(self, turn: int, listener: Callable[[Event], None] | None) -> None:
+        """Start the records of the next action.
+
+        Args:
+            turn: The action's number.
+            listener: Called with each event of the action, on the event loop's thread.
+        """
         self._turn = turn
-        self.records = []
+        self._listener = listener
+        self._calls = []
         self.output = []
+
+    def release(self) -> None:
+        """Forget everything that calls have left behind, with the values whose handles the actions hold."""
+        self._codec.release()
+        self._results.clear()
+        self._state.clear()
+        self._calls = []
 
     def on_output(self, stream: OutputStream, text: str) -> None:
         """Take a piece of output."""
         self.output.append((stream, text))
-        self._emit(OutputReceived(stream=stream, text=text))
+        if self._listener is not None:
+            self._listener(OutputReceived(stream=stream, text=text))
 
-    async def call(self, id: int, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Any:  # noqa: A002
-        """Answer one call with a wire value, or a stream of them.
+    def call(
+        self,
+        id: int,  # noqa: A002
+        tool: str,
+        args: list[Any],
+        kwargs: dict[str, Any],
+    ) -> Coroutine[Any, Any, Any] | Work:
+        """Begin one call: a coroutine that returns a wire value or a stream of them, or work for a thread.
 
         Raises:
             CallRefused: What the action sees as an exception.
         """
-        records, position = self.records, len(self.records)
-        record = CallRecord(id=id, tool=tool)
-        records.append(record)
-        started = time.perf_counter()
-
-        def finish(**update: Any) -> None:
-            nonlocal record
-            record = record.model_copy(update={**update, "seconds": time.perf_counter() - started})
-            records[position] = record
-            self._emit(ToolReturned(call=record))
-
+        call = _Call(id, tool)
+        self._calls.append(call)
         try:
             spec, bound = self._bind(tool, args, kwargs)
-            record = records[position] = record.model_copy(update={"arguments": bound.arguments})
-            await self._authorize(spec, record)
-            self._emit(ToolCalled(call=record))
-            if spec.streams:
-                items = await invoke(spec, bound, self._context(spec, id))
-                return Stream(self._items(spec, items, finish))
-            value, answer = await self._result(spec, bound, id)
+            call.arguments = bound.arguments
+            if not spec.plain:
+                return self._answer(call, spec, bound)
+            self._tell(ToolCalled, call)
         except Exception as error:
-            finish(error=f"{type(error).__name__}: {error}")
-            raise self._refusal(tool, error) from error
+            raise self._refused(call, error) from error
+        return _PlainCall(self, call, spec, bound)
+
+    async def _answer(self, call: _Call, spec: ToolSpec, bound: BoundCall) -> Any:
+        try:
+            await self._authorize(spec, call)
+            self._tell(ToolCalled, call)
+            if spec.streams:
+                return Stream(self._items(spec, await invoke(spec, bound, self._context(spec, call.id)), call))
+            value, answer = await self._result(spec, bound, call.id)
+        except Exception as error:
+            raise self._refused(call, error) from error
         except BaseException:
-            finish(error="cancelled")
+            self.finish(call, error="cancelled")
             raise
-        finish(result=value)
+        self.finish(call, result=value)
         return answer
 
+    def finish(self, call: _Call, *, result: object = None, error: str | None = None) -> None:
+        """A call is over."""
+        call.finish(result, error)
+        self._tell(ToolReturned, call)
+
+    def _refused(self, call: _Call, error: Exception) -> CallRefused:
+        self.finish(call, error=f"{type(error).__name__}: {error}")
+        return self.refusal(call.tool, error)
+
+    def _tell(self, kind: type[ToolCalled | ToolReturned], call: _Call) -> None:
+        """Tell the listener, if there is one: an event costs more than many a call."""
+        if self._listener is not None:
+            self._listener(kind(call=call.record()))
+
     def _bind(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[ToolSpec, BoundCall]:
-        try:
-            spec = self._registry.get(tool)
-        except RegistryError as error:
-            raise ToolDenied(str(error)) from error
+        spec = self._specs.get(tool)
+        if spec is None:
+            try:
+                spec = self._specs[tool] = self._registry.get(tool)
+            except RegistryError as error:
+                raise ToolDenied(str(error)) from error
         decode = self._codec.decode
         try:
             values = [decode(value) for value in args]
@@ -110,18 +152,19 @@ class HostCalls:
             ) from error
         return spec, spec.bind(values, named)
 
-    async def _authorize(self, spec: ToolSpec, record: CallRecord) -> None:
+    async def _authorize(self, spec: ToolSpec, call: _Call) -> None:
         if not spec.approval:
             return
         if self._approve is None:
             raise ToolDenied(f"{spec.qualified} needs approval, and nobody is there to give it.")
-        answer = self._approve(record)
+        answer = self._approve(call.record())
         if not (await answer if inspect.isawaitable(answer) else answer):
             raise ToolDenied(f"The call of {spec.qualified} was not approved.")
 
     def _context(self, spec: ToolSpec, call_id: int) -> ToolContext:
         def report(message: str) -> None:
-            self._emit(ToolReported(call_id=call_id, tool=spec.qualified, message=message))
+            if self._listener is not None:
+                self._listener(ToolReported(call_id=call_id, tool=spec.qualified, message=message))
 
         return ToolContext(
             run_id=self._run_id,
@@ -139,7 +182,7 @@ class HostCalls:
             return self._results[key]
         async with self._place(spec):
             value = spec.check_result(await invoke(spec, bound, self._context(spec, call_id)))
-        found = value, self._encode(spec, value)
+        found = value, self.encode(spec, value)
         if key is not None:
             self._results[key] = found
         return found
@@ -157,32 +200,34 @@ class HostCalls:
             return nullcontext()
         return self._places.setdefault(spec.qualified, asyncio.Semaphore(spec.concurrency))
 
-    def _encode(self, spec: ToolSpec, value: object) -> Any:
+    def encode(self, spec: ToolSpec, value: object) -> Any:
+        """A result as it is on the wire.
+
+        Raises:
+            InvalidResult: It cannot cross.
+        """
         try:
             return self._codec.encode(value)
         except WireError as error:
             raise InvalidResult(f"{spec.qualified} returned what cannot be sent to the action: {error}") from error
 
-    async def _items(
-        self, spec: ToolSpec, values: AsyncGenerator[object], finish: Callable[..., None]
-    ) -> AsyncIterator[Any]:
+    async def _items(self, spec: ToolSpec, values: AsyncGenerator[object], call: _Call) -> AsyncIterator[Any]:
         """Validate and encode a stream item by item; the record closes with their number."""
         count = 0
         try:
             async with aclosing(values):
                 async for value in values:
                     count += 1
-                    yield self._encode(spec, spec.check_item(value))
+                    yield self.encode(spec, spec.check_item(value))
         except Exception as error:
-            finish(error=f"{type(error).__name__}: {error}")
-            raise self._refusal(spec.qualified, error) from error
+            raise self._refused(call, error) from error
         except BaseException:  # the action wants no more, or it ended
-            finish(result=f"{count} items, then closed")
+            self.finish(call, result=f"{count} items, then closed")
             raise
         else:
-            finish(result=f"{count} items")
+            self.finish(call, result=f"{count} items")
 
-    def _refusal(self, tool: str, error: Exception) -> CallRefused:
+    def refusal(self, tool: str, error: Exception) -> CallRefused:
         """What the action sees of ``error``: no host paths, no locals, no library jargon."""
         if isinstance(error, CallRefused):
             return error
@@ -210,6 +255,90 @@ class HostCalls:
         except WireError:  # the exception counts, not what is attached to it
             encoded = {}
         return CallRefused(definition.name, message, encoded or None)
+
+
+class _Call:
+    """What is known about one call so far."""
+
+    __slots__ = ("arguments", "error", "id", "result", "seconds", "started", "tool")
+
+    def __init__(self, id: int, tool: str) -> None:  # noqa: A002
+        self.id = id
+        self.tool = tool
+        self.arguments: dict[str, Any] = {}
+        self.result: object = None
+        self.error: str | None = None
+        self.seconds = 0.0
+        self.started = time.perf_counter()
+
+    def finish(self, result: object, error: str | None) -> None:
+        self.result, self.error = result, error
+        self.seconds = time.perf_counter() - self.started
+
+    def record(self) -> CallRecord:
+        """For events and for the observation."""
+        return CallRecord(
+            id=self.id,
+            tool=self.tool,
+            arguments=self.arguments,
+            result=self.result,
+            error=self.error,
+            seconds=self.seconds,
+        )
+
+
+class _PlainCall:
+    """A call of a plain synchronous tool, answered in a worker thread; see `Work`."""
+
+    __slots__ = ("_bound", "_call", "_context", "_error", "_host", "_result", "_spec")
+
+    def __init__(self, host: HostCalls, call: _Call, spec: ToolSpec, bound: BoundCall) -> None:
+        self._host = host
+        self._call = call
+        self._spec = spec
+        self._bound = bound
+        self._context = contextvars.copy_context()
+        self._result: object = None
+        self._error: str | None = None
+
+    def run(self) -> Any:
+        """Call the function with the context variables of the session's caller, and check and encode the result."""
+        try:
+            value = self._context.run(call_here, self._spec, self._bound)
+            if inspect.isawaitable(value):
+                return self._go_on(value)
+            return self._checked(value)
+        except Exception as error:
+            self._error = f"{type(error).__name__}: {error}"
+            raise self._host.refusal(self._call.tool, error) from error
+
+    def answered(self) -> None:
+        """Close the record."""
+        self._host.finish(self._call, result=self._result, error=self._error)
+
+    def cancelled(self) -> None:
+        """Close the record; the late result is dropped."""
+        self._host.finish(self._call, error="cancelled")
+
+    def _checked(self, value: object) -> Any:
+        result = self._spec.check_result(value)
+        answer = self._host.encode(self._spec, result)
+        self._result = result
+        return answer
+
+    async def _go_on(self, value: Any) -> Any:
+        """The function has returned an awaitable, which belongs to the event loop."""
+        try:
+            answer = self._checked(await finish_awaitable(self._spec, value))
+        except Exception as error:
+            self._error = f"{type(error).__name__}: {error}"
+            raise self._host.refusal(self._call.tool, error) from error
+        except BaseException:
+            self._error = "cancelled"
+            raise
+        finally:
+            self.answered()
+        return answer
 
 
 MOVE_ON = "Repeating the call will not help; go on without it, or say that it is broken."

@@ -6,13 +6,13 @@ import asyncio
 import contextvars
 import inspect
 import re
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from ._workers import run_in_worker
 from .context import Depends, ToolContext
 from .errors import CodeActError, ToolFailed, ToolTimeout
 from .specs import BoundCall, ToolSpec
@@ -23,7 +23,7 @@ _EXHAUSTED: Final = object()
 async def invoke(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
     """Run a tool with validated arguments.
 
-    A synchronous tool runs in a thread of its own with the caller's context variables; an asynchronous one on the
+    A synchronous tool runs in a worker thread with the caller's context variables; an asynchronous one on the
     running loop. Of streamed kinds the result is an async iterator; closing it closes the tool's generator.
 
     Raises:
@@ -41,6 +41,29 @@ async def invoke(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
             if not remaining:
                 raise
     raise AssertionError("unreachable")
+
+
+def call_here(spec: ToolSpec, bound: BoundCall) -> Any:
+    """Call the function of a `ToolSpec.plain` tool in this thread; an awaitable that it returns is returned as it is.
+
+    Raises:
+        ToolFailed: It raised an exception that it does not declare, which is the ``__cause__``.
+        Exception: It raised one that it declares.
+    """
+    try:
+        return spec.function(*bound.args, **bound.kwargs)
+    except CodeActError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, _declared(spec)):
+            raise
+        raise _failed(spec, error) from error
+
+
+async def finish_awaitable(spec: ToolSpec, value: Any) -> Any:
+    """Wait for what a plain function returned, with the same exceptions as `call_here`."""
+    async with _guarded(spec):
+        return await value
 
 
 async def _run_once(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
@@ -106,15 +129,18 @@ async def _iterator(spec: ToolSpec, args: tuple[Any, ...], kwargs: dict[str, Any
 @asynccontextmanager
 async def _guarded(spec: ToolSpec) -> AsyncIterator[None]:
     """Turn what the tool raises into what the action may see."""
-    declared = tuple(each.exception for each in spec.raises if each.exception is not None)
     try:
         yield
     except CodeActError:
         raise
-    except declared:
+    except _declared(spec):
         raise
     except (Exception, SystemExit) as error:
         raise _failed(spec, error) from error
+
+
+def _declared(spec: ToolSpec) -> tuple[type[BaseException], ...]:
+    return tuple(each.exception for each in spec.raises if each.exception is not None)
 
 
 def _failed(spec: ToolSpec, error: BaseException) -> ToolFailed:
@@ -180,10 +206,7 @@ async def _resolve(dependency: Depends, context: ToolContext, stack: AsyncExitSt
 
 
 async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """Run ``function`` in a daemon thread of its own, with the current context variables.
-
-    A pool would do worse: tools that hang would fill it, and the interpreter would wait for them when it exits.
-    """
+    """Run ``function`` in a worker thread, with the current context variables."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
     context = contextvars.copy_context()
@@ -201,7 +224,7 @@ async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) 
         with suppress(RuntimeError):  # the loop is closed: nobody waits for this any longer
             loop.call_soon_threadsafe(finish, value, raised)
 
-    threading.Thread(target=work, name=f"tool {getattr(function, '__name__', '')}", daemon=True).start()
+    run_in_worker(work)
     value, error = await done
     if error is not None:
         raise error

@@ -43,7 +43,7 @@ def system_prompt(
     """
     listing = render_listing(registry, budget=budget)
     answering = f"To finish, call {answer_tool}(...) in an action." if answer_tool else dialect.answering
-    rules = (*_rules(allow_imports), *(toolkit.instructions for toolkit in registry.toolkits if toolkit.instructions))
+    rules = (*_rules(registry, allow_imports), *(toolkit.instructions for toolkit in registry.toolkits if toolkit.instructions))
     parts = [
         f"{dialect.preamble}\n{dialect.acting}\n{answering}",
         "\n".join(rules),
@@ -59,13 +59,15 @@ def system_prompt(
     return Prompt(text="\n\n".join(part.strip() for part in parts if part.strip()), notes=notes)
 
 
-def _rules(allow_imports: Sequence[str]) -> Iterable[str]:
+def _rules(registry: ToolRegistry, allow_imports: Sequence[str]) -> Iterable[str]:
     yield "Use the tools for everything that they can do; never guess what a tool would return."
     yield "Call several tools in one block where they do not depend on what you have yet to see."
     yield "Print what you need to see. Variables keep their values between blocks."
+    if any(spec.kind == "coroutine" for spec in registry.specs):
+        yield "Write `await` before the call of an `async def` tool; it is allowed at the top level."
     if "*" in allow_imports:
         return
-    modules = ", ".join(["tools", *allow_imports])
+    modules = ", ".join(["tools", "asyncio", "typing", *allow_imports])
     yield f"All tools and the types in their signatures are defined already. Only these can be imported: {modules}."
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 from .definitions import TypeDef, docstring_source
@@ -36,6 +37,7 @@ __all__ = ["Listing", "Tier", "estimate_tokens", "render_listing", "render_stubs
 Tier = Literal["full", "signature", "name"]
 _TIERS: Final[tuple[Tier, ...]] = ("full", "signature", "name")
 _KEYWORDS: Final = {"coroutine": "async def", "generator": "def", "async_generator": "def", "function": "def"}
+NO_TYPES: Final[Mapping[str, TypeDef]] = MappingProxyType({})
 _TOKEN: Final = re.compile(r"[A-Za-z]+|\d{1,3}|[^\sA-Za-z0-9]{1,3}|\n[ \t]*| {2,}")
 
 
@@ -70,19 +72,20 @@ def estimate_tokens(text: str) -> int:
     return sum(1 + (len(match) - 1) // 8 for match in _TOKEN.findall(text))
 
 
-def render_tool(spec: ToolSpec, *, tier: Tier = "full") -> str:
+def render_tool(spec: ToolSpec, *, tier: Tier = "full", types: Mapping[str, TypeDef] = NO_TYPES) -> str:
     """One tool as the model reads it.
 
     Args:
         spec: The tool.
         tier: ``full``: signature and docs; ``signature``: with the first line of the docs; ``name``: a comment.
+        types: Definitions that the model reads beside it, by name: what they say is not said again.
     """
     if tier == "name":
         return f"# {spec.name}{': ' if spec.summary else ''}{spec.summary}"
     head = f"{_KEYWORDS[spec.kind]} {spec.signature()}:"
     if tier == "signature":
         return f"{head} {docstring_source(spec.summary) if spec.summary else '...'}"
-    lines = doc_lines(spec)
+    lines = doc_lines(spec, types)
     if not lines:
         return f"{head} ..."
     return _indented(head, lines)
@@ -141,7 +144,8 @@ def _choose(
     raised: list[tuple[str, Tier]] = []
     tiers: dict[str, Tier] = {spec.qualified: "name" for spec in registry.specs}
     costs = {
-        spec.qualified: {tier: count(render_tool(spec, tier=tier)) + 1 for tier in _TIERS} for spec in registry.specs
+        spec.qualified: {tier: count(render_tool(spec, tier=tier, types=registry.catalog.types)) + 1 for tier in _TIERS}
+        for spec in registry.specs
     }
     type_costs = {name: count(each.source()) + 1 for name, each in registry.catalog.types.items()}
     left = budget - count(_text(registry, tiers)) - len(registry.toolkits) - 2
@@ -174,15 +178,19 @@ def _text(registry: ToolRegistry, tiers: Mapping[str, Tier]) -> str:
     parts = [render_types([each for name, each in registry.catalog.types.items() if name in needed], variables)]
     for toolkit in (None, *registry.toolkits):
         specs = [spec for spec in registry.specs if spec.toolkit == (toolkit.name if toolkit else None)]
-        parts.append(_group(toolkit, specs, tiers))
+        parts.append(_group(toolkit, specs, tiers, registry.catalog.types))
     return "\n\n".join(filter(None, parts))
 
 
-def _group(toolkit: Toolkit | None, specs: Sequence[ToolSpec], tiers: Mapping[str, Tier]) -> str:
+def _group(
+    toolkit: Toolkit | None, specs: Sequence[ToolSpec], tiers: Mapping[str, Tier], types: Mapping[str, TypeDef]
+) -> str:
     if not specs:
         return ""
     head = f"# tools.{toolkit.name}{': ' if toolkit.summary else ''}{toolkit.summary}" if toolkit else ""
-    shown = [render_tool(spec, tier=tiers[spec.qualified]) for spec in specs if tiers[spec.qualified] != "name"]
+    shown = [
+        render_tool(spec, tier=tiers[spec.qualified], types=types) for spec in specs if tiers[spec.qualified] != "name"
+    ]
     named = [render_tool(spec, tier="name") for spec in specs if tiers[spec.qualified] == "name"]
     more = [f"# Further tools; help(name) shows one:\n{chr(10).join(named)}"] if named else []
     return "\n\n".join(filter(None, [head, *shown, *more]))
@@ -212,15 +220,25 @@ def _expressions(spec: ToolSpec) -> list[TypeExpr]:
     return [*(parameter.type for parameter in spec.parameters), spec.returns]
 
 
-def doc_lines(spec: ToolSpec) -> list[str]:
-    """The docs without indentation: summary, prose, one line for each parameter, result, errors, examples."""
+def doc_lines(spec: ToolSpec, types: Mapping[str, TypeDef] = NO_TYPES) -> list[str]:
+    """The docs without indentation: summary, prose, one line for each parameter, result, errors, examples.
+
+    Errors that the docs do not explain further than their classes in ``types`` share one line.
+    """
     details = [f"{each.name}: {each.doc}" for each in spec.parameters if each.doc]
     if spec.returns_doc:
         details.append(f"Returns: {spec.returns_doc}")
-    details += [f"Raises {each.name}{': ' if each.doc else ''}{each.doc}" for each in spec.raises]
+    explained = [each for each in spec.raises if each.doc and not _says(types.get(each.name), each.doc)]
+    if named := [each.name for each in spec.raises if each not in explained]:
+        details.append(f"Raises: {', '.join(named)}")
+    details += [f"Raises {each.name}: {each.doc}" for each in explained]
     details += [line for example in spec.examples for line in example.split("\n")]
     prose = [line for line in (spec.summary, *spec.description.split("\n")) if line or spec.description]
     return [*prose, *([""] if prose and details else []), *details]
+
+
+def _says(definition: TypeDef | None, text: str) -> bool:
+    return definition is not None and definition.doc.rstrip(".").casefold() == text.rstrip(".").casefold()
 
 
 def _indented(head: str, lines: Sequence[str]) -> str:

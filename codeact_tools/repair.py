@@ -143,6 +143,8 @@ def _is_plain_dict(details: ErrorDetails, step: str) -> bool:
 def _problem(path: str, group: list[ErrorDetails], spec: ToolSpec, kwargs: Mapping[str, object]) -> str:
     first = group[0]
     match first["type"]:
+        case "missing_positional_only_argument" if path in kwargs:
+            return f"'{path}' must be given by position, without its name"
         case "missing_argument" | "missing_positional_only_argument" | "missing_keyword_only_argument" | "missing":
             return f"'{path}' is missing"
         case "unexpected_keyword_argument" | "extra_forbidden":
@@ -170,7 +172,7 @@ def _any_of(wanted: list[str]) -> str:
 
 def _unknown(path: str, details: ErrorDetails, spec: ToolSpec, kwargs: Mapping[str, object]) -> str:
     name = path.rpartition(".")[2]
-    if details["type"] == "extra_forbidden":
+    if details["type"] == "extra_forbidden" and len(details["loc"]) > 1:
         return f"there is no field '{path}'"
     free = [each.name for each in spec.parameters if each.name not in kwargs and not each.kind.startswith("var")]
     if by_position := [each.name for each in spec.parameters if each.kind == "positional_only" and each.name == name]:

@@ -105,7 +105,7 @@ class Session:
         self.on_event = on_event
         """Called with each event; may be replaced between two actions."""
         self._codec = Codec(self.registry.catalog)
-        self._host_calls = HostCalls(self.registry, self._codec, run_id=self.run_id, approve=approve, emit=self._emit)
+        self._host_calls = HostCalls(self.registry, self._codec, run_id=self.run_id, approve=approve)
         self._checker = Checker(self.registry, allow_imports=self.allow_imports) if check != "off" else None
         self._bridge: Bridge | None = None
         self._description = ""
@@ -146,6 +146,7 @@ class Session:
             if bridge is not None:
                 await bridge.close()
         finally:
+            self._host_calls.release()
             if self._checker is not None:
                 await self._checker.aclose()
 
@@ -213,7 +214,7 @@ class Session:
 
     async def _executed(self, code: str, checked: CheckResult | None) -> Observation:
         calls = self._host_calls
-        calls.begin(self._turn)
+        calls.begin(self._turn, self.on_event)
         notice = self._notice
         outcome: Outcome | None = None
         error: ExecutionError | None = None
@@ -247,7 +248,7 @@ class Session:
             stderr=stderr,
             error=error,
             findings=checked.findings if checked else (),
-            calls=tuple(calls.records),
+            calls=calls.records,
             artifacts=artifacts,
         )
 

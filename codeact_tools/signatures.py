@@ -256,9 +256,10 @@ class Catalog:
             module := vocabulary.IMPORTS.get(cls) or vocabulary.FOREIGN.get((cls.__module__, cls.__qualname__))
         ) is not None:
             name = self._own(cls, cls.__name__) if cls.__name__ not in self._owners else self._claim(cls)
+            self._add(cls, name, kind="import", base=module)
             for companion in vocabulary.COMPANIONS.get(cls, ()):
                 self._walk(companion, owner)
-            return self._add(cls, name, kind="import", base=module).name
+            return name
         if issubclass(cls, enum.Enum):
             return self._enum(cls, owner)
         if issubclass(cls, RootModel):

@@ -185,6 +185,13 @@ class ToolSpec:
         """Whether it yields items one by one."""
         return self.kind in ("generator", "async_generator")
 
+    @cached_property
+    def plain(self) -> bool:
+        """Whether a call is no more than validation and one call of a synchronous function."""
+        options = self.options
+        special = options.approval or options.cache or options.retries or options.concurrency is not None
+        return self.kind == "function" and not special and options.timeout is None and not self.injections
+
     def signature(self, *, constraints: bool = True, quote: bool = False) -> str:
         """``search_orders(query: str, limit: int = 20) -> list[Order]``, with constraints if there are any.
 
@@ -274,7 +281,7 @@ class ToolSpec:
 
     @cached_property
     def _arguments(self) -> Validator:
-        return build_validator(self._model_signature(), owner=self._owner, strict=self.strict)
+        return build_validator(self._model_signature(), owner=self._owner, strict=self.strict, closed=True)
 
     @cached_property
     def _result(self) -> Validator:
@@ -286,7 +293,8 @@ class ToolSpec:
         found = {}
         for parameter in self.parameters:
             each = inspect.Parameter(parameter.name, _POSITIONAL, annotation=self.hints[parameter.name])
-            found[parameter.name] = build_validator(inspect.Signature([each]), owner=self._owner, strict=self.strict)
+            signature = inspect.Signature([each])
+            found[parameter.name] = build_validator(signature, owner=self._owner, strict=self.strict, closed=True)
         return found
 
     @cached_property

@@ -26,8 +26,14 @@ _LISTS: Final = (abc.Iterable, abc.Collection)
 """Abstract containers that are validated as lists: pydantic takes the former lazily, and does not know the latter."""
 
 
-def build_validator(signature: inspect.Signature, *, owner: str, strict: bool) -> Validator:
+def build_validator(signature: inspect.Signature, *, owner: str, strict: bool, closed: bool = False) -> Validator:
     """Make the validator of a call with ``signature``.
+
+    Args:
+        signature: With resolved annotations.
+        owner: Who has it, for errors.
+        strict: Whether values must have their types already.
+        closed: Whether typed dictionaries with keys that they do not declare are refused, instead of losing them.
 
     Raises:
         DefinitionError: Pydantic has no validator for an annotation, or a constraint does not apply to its type.
@@ -42,6 +48,8 @@ def build_validator(signature: inspect.Signature, *, owner: str, strict: bool) -
     config = ConfigDict(arbitrary_types_allowed=True, strict=strict)
     try:
         schema = generate_arguments_schema(subject, schema_type="arguments", config=config)
+        if closed:
+            _close(schema, set())
         validator = SchemaValidator(schema, {"strict": strict})
     except (PydanticSchemaGenerationError, PydanticUserError, SchemaError, TypeError, NameError) as error:
         reason = str(error).split("\n")[0]
@@ -53,6 +61,18 @@ def build_validator(signature: inspect.Signature, *, owner: str, strict: bool) -
         return result
 
     return run
+
+
+def _close(schema: Any, seen: set[int]) -> None:
+    """Let the typed dictionaries in a core schema refuse keys that they do not declare."""
+    if not isinstance(schema, dict | list | tuple) or id(schema) in seen:
+        return
+    seen.add(id(schema))
+    if isinstance(schema, dict) and schema.get("type") == "typed-dict":
+        if schema.get("extra_behavior") != "allow" and "extra_fields_behavior" not in schema.get("config", {}):
+            schema["extra_behavior"] = "forbid"
+    for each in schema.values() if isinstance(schema, dict) else schema:
+        _close(each, seen)
 
 
 def host_type(annotation: Any, inside: frozenset[Any] = frozenset()) -> Any:

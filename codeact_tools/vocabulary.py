@@ -19,6 +19,9 @@ import typing_extensions
 from pydantic import networks
 from pydantic import types as pydantic_types
 
+ALWAYS_IMPORTABLE: Final = ("tools", "__future__", "asyncio", "typing")
+"""What every action may import: the tools, and what it takes to await several together and to annotate."""
+
 BUILTIN: Final[dict[Any, str]] = {
     bool: "bool", int: "int", float: "float", complex: "complex", str: "str", bytes: "bytes", object: "object",
     type(None): "None", None: "None", Any: "Any", typing.LiteralString: "str", typing_extensions.LiteralString: "str",

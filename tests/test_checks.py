@@ -130,7 +130,7 @@ BAD = (
     Bad("async for o in search_orders('a'):\n    print(o)", "await", 1, "plain `for`"),
     # imports
     Bad("import requests", "import", 1, "fetch_page(url: str)"),
-    Bad("import os\nos.listdir('.')", "import", 1, "Importable: tools, tools.payments, typing."),
+    Bad("import os\nos.listdir('.')", "import", 1, "Importable: tools, tools.payments, asyncio, typing."),
     Bad("from datetime import date", "import", 1, "`date` can be used without an import"),
     Bad("import numpy as np", "import", 1, "'numpy' cannot be imported"),
     Bad("from functions import search_orders", "import", 1, "`search_orders` can be used without an import"),

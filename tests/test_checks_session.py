@@ -89,13 +89,13 @@ def test_a_failed_action_is_known_up_to_its_failing_line(checker: Checker) -> No
 
 def test_names_that_the_interpreter_does_not_have_are_unknown(checker: Checker) -> None:
     """Where the sandbox tells which variables exist, a name that a failed action did not bind is not defined."""
-    checker.commit("a = 1\nb = get_order('A1')\nc = 2", failed=True, failed_line=2, variables=["a"])
+    checker.commit("a = 1\nb = get_order('A1')\nc = 2", failed=True, failed_line=2, variables={"a": ""})
     assert [each.message for each in checker.check_sync("a\nc").findings] == ["'c' is not defined."]
 
 
 def test_names_that_no_code_shows_are_known(checker: Checker) -> None:
     """A name that came into being behind the checker's back is no mistake."""
-    checker.commit("exec('hidden = 1')", variables=["hidden"])
+    checker.commit("exec('hidden = 1')", variables={"hidden": ""})
     assert checker.check_sync("hidden.anything").ok
 
 

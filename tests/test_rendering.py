@@ -158,6 +158,32 @@ def test_tiers_of_one_tool(tier: Any, snapshot: Snapshot) -> None:
     snapshot(f"tier_{tier}.md", f"```python\n{text}\n```\n")
 
 
+def test_errors_are_explained_once() -> None:
+    """What an error's class says beside the tool is not said again; a tool that is shown alone says it itself."""
+
+    class Shut(Exception):
+        """The shop is shut."""
+
+    class Empty(Exception):
+        """There is nothing."""
+
+    def buy(name: str) -> int:
+        """Buy it.
+
+        Raises:
+            Shut: the shop is shut
+            Empty: There is nothing.
+            KeyError: There is no such thing.
+        """
+        return 1
+
+    registry = ToolRegistry([buy])
+    text = render_listing(registry).text
+    assert text.count("shop is shut") == text.count("There is nothing.") == 1
+    assert "    Raises: Shut, Empty\n    Raises KeyError: There is no such thing." in text
+    assert "Raises Empty: There is nothing." in render_tool(registry.get("buy"))
+
+
 def test_the_stubs_read_as_python(snapshot: Snapshot) -> None:
     """The stubs can be read by people, too."""
     for path, text in render_stubs(REGISTRY).items():

@@ -12,7 +12,7 @@ from ..registry import ToolRegistry
 from ..rendering import render_stubs
 from . import awaits, effects
 from .arguments import ArgumentCheck
-from .diagnostics import Translator, is_expected
+from .diagnostics import Translator, is_expected, is_inferred
 from .history import History, ambient_stubs
 from .names import Names
 from .policy import ImportPolicy
@@ -22,7 +22,7 @@ from .server import ServerUnavailable, TypeServer
 from .source import Source, clipped, read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..events import Finding
     from .names import Scope
@@ -109,7 +109,7 @@ class Checker:
         *,
         failed: bool = False,
         failed_line: int | None = None,
-        variables: Collection[str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         """Take over an action that ran: it is part of the session from now on.
 
@@ -117,7 +117,8 @@ class Checker:
             code: What ran: `CheckResult.code`.
             failed: Whether it ended with an error. What it came to bind is then taken as bound to anything.
             failed_line: The line of the action where it failed, in its outermost frame; what stands before has run.
-            variables: The names that exist in the interpreter now, where the sandbox tells.
+            variables: The names that exist in the interpreter now, where the sandbox tells, with the types of their
+                values: ``int``, ``list[tools.Order]``, ``datetime.date``; empty, or any text, for what has no such type.
         """
         stopped = failed_line if failed_line is not None else 0 if failed else None
         self._history.add(code, stopped_at=stopped, variables=variables)
@@ -153,9 +154,22 @@ class Checker:
 
     def _diagnose(self, source: Source) -> list[Diagnostic]:
         with self._lock:
+            self._settle(source)
             return self._server.diagnose(
                 [*self._history.cells_for(source.tree.body), source.code], seconds=self.budget_seconds
             )
+
+    def _settle(self, source: Source) -> None:
+        """Ask what inference knows of the containers that the action uses; where nothing, their runtime type counts."""
+        names = self._history.doubtful(source.tree.body)
+        if not names:
+            return
+        asked = "\n".join(f"reveal_type({name})" for name in names)
+        statements = read(asked).tree.body
+        answers = self._server.diagnose([*self._history.cells_for(statements), asked], seconds=self.budget_seconds)
+        revealed = {each.line: each.message for each in answers if each.rule == "revealed-type"}
+        for line, name in enumerate(names):
+            self._history.settle(name, inferred=is_inferred(revealed.get(line, "")))
 
 
 def check_code(

@@ -13,7 +13,7 @@ from ..events import Finding, FindingKind
 from .arguments import pairs
 from .names import BUILTINS, nearest
 from .nodes import Nodes, contains
-from .typetext import Compatibility, head, is_certain, plain
+from .typetext import Compatibility, head, is_certain, is_open, options, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -92,7 +92,7 @@ class Translator:
 
     def _name(self, each: Diagnostic) -> Finding | None:
         name = _first(each.message)
-        if self._facts.dynamic:
+        if self._facts.unseen:
             return None
         if name in sys.stdlib_module_names:
             return self._finding(each, "name", f"{name!r} is not defined: the module is not imported.", None)
@@ -399,6 +399,11 @@ def is_expected(source: Source, finding: Finding) -> bool:
             if any(isinstance(each, ast.Name) and each.id in errors for type_ in types for each in ast.walk(type_)):
                 return True
     return False
+
+
+def is_inferred(revealed: str) -> bool:
+    """Whether an answer to ``reveal_type`` names a type, rather than one that nothing is known of."""
+    return bool(revealed) and not any(is_open(each) for each in options(_first(revealed)))
 
 
 def _first(message: str) -> str:

@@ -32,14 +32,14 @@ def reachable(nodes: Sequence[ast.AST], scope: Scope, carried: Mapping[str, froz
         if isinstance(node, ast.Name) and node.id in carried and isinstance(node.ctx, ast.Load):
             found |= carried[node.id]
         if isinstance(node, ast.Name) and node.id in _DYNAMIC:
-            return _all(scope)
+            return everything(scope)
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             if spec := scope.spec(node, hidden=True):
                 found |= {spec.qualified} - _harmless(scope)
             if id(node) not in attributes and _is_module(node, scope):
-                return _all(scope)
+                return everything(scope)
             if isinstance(node, ast.Attribute) and node.attr.startswith("__") and _is_module(node.value, scope):
-                return _all(scope)
+                return everything(scope)
     return frozenset(found)
 
 
@@ -83,5 +83,6 @@ def _harmless(scope: Scope) -> frozenset[str]:
     return frozenset(spec.qualified for spec in scope.names.specs.values() if spec.effects.read_only)
 
 
-def _all(scope: Scope) -> frozenset[str]:
+def everything(scope: Scope) -> frozenset[str]:
+    """Qualified names of all tools with side effects."""
     return frozenset(spec.qualified for spec in scope.names.specs.values()) - _harmless(scope)

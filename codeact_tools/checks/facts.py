@@ -24,7 +24,11 @@ class Facts:
     decorated: set[str] = field(default_factory=set)
     """Classes that a decorator or a metaclass may have turned into something else."""
     dynamic: bool = False
-    """Whether ``setattr``, ``exec`` or ``from library import *`` may have made names that nothing shows."""
+    """Whether ``setattr`` or ``exec`` may have made attributes that nothing shows."""
+    unseen: bool = False
+    """Whether ``exec``, ``globals`` or ``from library import *`` may make names that nothing shows."""
+    unseen_later: bool = False
+    """Whether a function may do so whenever it is called."""
 
     def after(self, nodes: Sequence[ast.AST]) -> Facts:
         """The facts once the code of ``nodes`` has run."""
@@ -35,13 +39,17 @@ class Facts:
             set(self.rebound),
             set(self.decorated),
             self.dynamic,
+            self.unseen,
+            self.unseen_later,
         )
         for node in nodes:
             match node:
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                     result.functions.add(name)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
+                    result.unseen_later |= any(map(_makes_names, ast.walk(node)))
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda() as function):
                     result.functions.add(name)
+                    result.unseen_later |= any(map(_makes_names, ast.walk(function)))
                 case ast.ClassDef(name=name, body=body):
                     result.classes.add(name)
                     result.stored.update(_class_variables(body))
@@ -52,12 +60,21 @@ class Facts:
                 case ast.Global(names=names) | ast.Nonlocal(names=names):
                     result.rebound.update(names)
                 case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")]):
-                    result.dynamic |= module.partition(".")[0] not in {*sys.stdlib_module_names, "tools"}
-                case ast.Name(id="setattr" | "exec" | "globals"):
+                    result.unseen |= module.partition(".")[0] not in {*sys.stdlib_module_names, "tools"}
+                case ast.Name(id="setattr" | "exec" | "globals" as name):
                     result.dynamic = True
+                    result.unseen |= name != "setattr"
                 case _:
                     pass
         return result
+
+    def told(self) -> None:
+        """The interpreter has told all names that exist: none is unseen until more code runs."""
+        self.unseen = self.unseen_later
+
+
+def _makes_names(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in {"exec", "globals"}
 
 
 def _class_variables(body: Iterable[ast.stmt]) -> Iterator[str]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Final
 
-from .effects import carriers
+from .effects import carriers, everything
 from .facts import Facts
 from .names import Names, Scope, bindings
+from .runtime import MODULE, STUB, Known, binding, known
 from .source import parse, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
-UNKNOWN_MODULE: Final = "_session"
-"""A stub beside the tools' that gives names of unknown type."""
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 def ambient_stubs(names: Names) -> dict[str, str]:
@@ -26,8 +26,8 @@ def ambient_stubs(names: Names) -> dict[str, str]:
     """
     bound = "".join(f"from tools import {name} as {name}\n" for name in sorted(names.bound))
     return {
-        "__builtins__.pyi": f"import tools as tools\n{bound}",
-        f"{UNKNOWN_MODULE}.pyi": "from typing import Any\n\nvalue: Any\n",
+        "__builtins__.pyi": f"import tools as tools\nimport {MODULE} as {MODULE}\n{bound}",
+        f"{MODULE}.pyi": STUB,
     }
 
 
@@ -44,6 +44,11 @@ class Entry:
     """Names that it reads before it binds them."""
     late: frozenset[str]
     """Names that its functions read when they are called."""
+
+    @classmethod
+    def given(cls, name: str, text: str) -> Entry:
+        """A line that tells what the interpreter says of ``name``."""
+        return cls(text, frozenset({name}), frozenset(), frozenset(), frozenset())
 
 
 class History:
@@ -63,6 +68,10 @@ class History:
         """Names that reach tools with side effects, and which."""
         self.bound: set[str] = set()
         """Names that actions bound at their top level."""
+        self._told: dict[str, str] = {}
+        """What the interpreter last said of each variable."""
+        self._open: dict[str, Known] = {}
+        """Containers of which inference may know more than the interpreter tells, or nothing."""
 
     def cells_for(self, statements: Sequence[ast.stmt]) -> list[str]:
         """The cells that decide the types of the names in an action, in order.
@@ -78,7 +87,20 @@ class History:
                 break
             late = more
         cells = [entry.text for entry in reversed(kept)]
-        return [_unknown(rest), *cells] if rest else cells
+        return ["".join(binding(name, None) for name in sorted(rest)), *cells] if rest else cells
+
+    def doubtful(self, statements: Sequence[ast.stmt]) -> list[str]:
+        """Variables that an action uses, whose type inference may not know, though the interpreter told one."""
+        if not self._open:
+            return []
+        uses, late = _reads(statements)
+        return sorted(self._open.keys() & (uses | late))
+
+    def settle(self, name: str, *, inferred: bool) -> None:
+        """Take over whether inference knows the type of a doubtful variable; if not, the interpreter's word counts."""
+        told = self._open.pop(name, None)
+        if told is not None and not inferred:
+            self._entries.append(Entry.given(name, binding(name, told)))
 
     def _slice(self, wanted: frozenset[str]) -> tuple[list[Entry], set[str]]:
         """The entries that bind ``wanted``, last first, and the names that did not fit."""
@@ -95,15 +117,14 @@ class History:
             needed = (needed - entry.binds) | entry.uses | {"*"}
         return kept, rest
 
-    def add(self, code: str, *, stopped_at: int | None, variables: Collection[str] | None) -> None:
+    def add(self, code: str, *, stopped_at: int | None, variables: Mapping[str, str] | None) -> None:
         """Take over an action that ran.
 
         Args:
             code: Its source.
             stopped_at: The 1-based line whose statement failed, 0 where the line is not known, None where it ran to its
                 end. What stands before it has run; names that the rest binds may have any type.
-            variables: The names that exist in the interpreter now, where they are known: those that no code shows are
-                added, and those that a failed action did not come to bind are left out.
+            variables: The names that exist in the interpreter now, with their types, where they are known.
         """
         try:
             tree = parse(code)
@@ -114,23 +135,74 @@ class History:
             done = [each for each in tree.body if (each.end_lineno or each.lineno) < stopped_at]
             left = tree.body[len(done) :]
             code = "\n".join(code.split("\n")[: done[-1].end_lineno if done else 0])
-        unknown = set(_bound(left))
-        self.bound |= set(_bound(done))
-        if variables is not None:
-            unknown = (unknown & set(variables)) | (set(variables) - self.bound - self._names.bound - _AMBIENT)
-        unknown = {name for name in unknown if name.isidentifier()}
+        changed = set(_bound(done))
         if done:
             always = frozenset(name for each in done if not isinstance(each, _CONDITIONAL) for name in _bound([each]))
             nodes = [node for each in done for node in walk(each)]
-            changed = (*_bound(done), *(name for node in nodes if isinstance(node, ast.Global) for name in node.names))
+            changed.update(name for node in nodes if isinstance(node, ast.Global) for name in node.names)
             self._entries.append(Entry(code, always, frozenset(changed), *_reads(done)))
-        if unknown:
-            self._entries.append(Entry(_unknown(unknown), frozenset(unknown), frozenset(), frozenset(), frozenset()))
-        self.bound |= unknown
+        self.bound |= set(_bound(done))
         nodes = walk(tree)
         self.scope = self.scope.after(nodes)
         self.carried = carriers(tree, self.scope, self.carried)
         self.facts = self.facts.after(nodes)
+        uncertain = set(_bound(left))
+        if variables is None:
+            self._told, self._open = {}, {}
+            self._give(dict.fromkeys(uncertain))
+        else:
+            self._take(variables, changed, uncertain, starred=_star_of_library(done))
+
+    def _take(self, variables: Mapping[str, str], changed: set[str], uncertain: set[str], *, starred: bool) -> None:
+        """Take over what the interpreter says of the variables.
+
+        Args:
+            variables: All that exist, with their types.
+            changed: Names that the action certainly or possibly bound, as far as it ran.
+            uncertain: Names that it may have bound after that.
+            starred: Whether it imported all names of a module that the type checker knows.
+        """
+        own = self._names.bound | self._names.toolkits | _AMBIENT
+        variables = {name: text for name, text in variables.items() if name.isidentifier() and not iskeyword(name)}
+        unseen = variables.keys() - self.bound - own
+        if starred:
+            self.bound |= unseen
+        else:
+            uncertain |= unseen
+            self._carry(unseen, variables)
+        given: dict[str, Known | None] = {}
+        for name, text in variables.items():
+            told, before = known(text, self._names.types), self._told.get(name)
+            is_new = name in changed or before is None or before != text
+            if name in uncertain or (before is not None and before != text and name not in changed):
+                given[name] = told
+            elif is_new and told is not None and told.exact:
+                given[name] = told
+            elif is_new and told is not None:
+                self._open[name] = told
+                continue
+            if is_new:
+                self._open.pop(name, None)
+        self._give(given)
+        for name in (self.bound & (changed | uncertain)) - variables.keys() - own - {"*"}:
+            self._entries.append(Entry.given(name, f"del {name}\n"))
+            self.bound.discard(name)
+        self._told = dict(variables)
+        self.facts.told()
+
+    def _give(self, types: Mapping[str, Known | None]) -> None:
+        """Bind names to values of these types, of any where it is None."""
+        for name, kind in types.items():
+            if name.isidentifier():
+                self._entries.append(Entry.given(name, binding(name, kind)))
+                self.bound.add(name)
+
+    def _carry(self, names: Iterable[str], variables: Mapping[str, str]) -> None:
+        """Names that no code shows may stand for functions that reach every tool, unless their type is plain."""
+        reached = everything(self.scope)
+        for name in names:
+            if reached and known(variables[name], self._names.types) is None:
+                self.carried[name] = reached
 
 
 MOST_LINES: Final = 400
@@ -141,9 +213,12 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _CONDITIONAL: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match, ast.Delete, ast.AugAssign)
 
 
-def _unknown(names: Iterable[str]) -> str:
-    """A cell that binds names of which nothing else is known."""
-    return "".join(f"from {UNKNOWN_MODULE} import value as {name}\n" for name in sorted(names))
+def _star_of_library(statements: Iterable[ast.stmt]) -> bool:
+    """Whether statements import all names of a module of the standard library or of the tools."""
+    for each in statements:
+        if isinstance(each, ast.ImportFrom) and each.module and any(alias.name == "*" for alias in each.names):
+            return each.module.partition(".")[0] in {*sys.stdlib_module_names, "tools"}
+    return False
 
 
 def _reads(statements: Iterable[ast.stmt]) -> tuple[frozenset[str], frozenset[str]]:

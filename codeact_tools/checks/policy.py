@@ -7,6 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from ..vocabulary import ALWAYS_IMPORTABLE
 from .names import nearest
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from ..events import Finding
     from .names import Names
     from .source import Source
-
-ALWAYS: Final = ("tools", "__future__", "typing")
-"""Modules that every action may import."""
 
 _PURPOSES: Final = {
     ("requests", "httpx", "urllib", "urllib3", "aiohttp", "http", "bs4", "selenium", "playwright"): (
@@ -43,7 +41,7 @@ _PURPOSES: Final = {
 
 
 class ImportPolicy:
-    """Which modules an action may import: the tools, ``typing``, ``__future__``, and those allowed with submodules."""
+    """Which modules an action may import: the tools, those of `ALWAYS_IMPORTABLE`, and those allowed with submodules."""
 
     def __init__(self, names: Names, allowed: Sequence[str]) -> None:
         self._names = names
@@ -53,7 +51,7 @@ class ImportPolicy:
         """Whether ``module`` may be imported."""
         if "*" in self._allowed:
             return True
-        return any(module == each or module.startswith(f"{each}.") for each in (*ALWAYS, *self._allowed))
+        return any(module == each or module.startswith(f"{each}.") for each in (*ALWAYS_IMPORTABLE, *self._allowed))
 
     def findings(self, source: Source) -> Iterator[Finding]:
         """Imports that the policy refuses, and names that ``tools`` does not have."""
@@ -94,9 +92,9 @@ class ImportPolicy:
 
     def _importable(self) -> str:
         modules = [
-            *ALWAYS[:1],
+            "tools",
             *(f"tools.{name}" for name in sorted(self._names.toolkits)),
-            "typing",
+            *(module for module in ALWAYS_IMPORTABLE if module not in ("tools", "__future__")),
             *sorted(self._allowed),
         ]
         return f"Importable: {', '.join(modules)}."

@@ -75,6 +75,11 @@ def is_certain(text: str) -> bool:
     return len(options(text)) == 1 and not vague
 
 
+def is_open(text: str) -> bool:
+    """Whether nothing is known of a value of that type, or only what it is not."""
+    return head(text.partition(" & ")[0].lstrip("(")) in _OPEN or "@Todo" in text
+
+
 def head(text: str) -> str:
     """The class of a type, without arguments: ``list`` of ``list[int]``, ``str`` of ``Literal["a"]``."""
     text = text.strip().rstrip("*")

@@ -104,7 +104,7 @@ def _named(name: str) -> tuple[Model, Choice]:
         return _transformers(name, "a model of the hub, by its name")
     near = difflib.get_close_matches(kind, ["auto", "embedded", "endpoint", "transformers"], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    msg = f"no model is called {name!r}{hint} Write one of\n{_FORMS}"
+    msg = f"no model is called {name!r}{hint or '.'} Write one of\n{_FORMS}"
     raise ConfigurationError(msg)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
+
+from .channel import Channel
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -89,6 +91,14 @@ class GuestProcess(Protocol):
     async def kill(self) -> None:
         """End the guest and everything that it started, at once, and release what it held; idempotent."""
         ...
+
+
+@runtime_checkable
+class DirectGuest(Protocol):
+    """What a `GuestProcess` at the other end of a socket may offer besides, so that a message needs no coroutine."""
+
+    channel: Channel
+    """The same stream as that of `GuestProcess.send` and `GuestProcess.receive`."""
 
 
 class Sandbox(Protocol):

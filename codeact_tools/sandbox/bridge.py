@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
 from ..errors import ProtocolViolation, SandboxCrashed, SandboxError
+from ..vocabulary import ALWAYS_IMPORTABLE
 from ..wire import FrameBuffer, Json, encode_frame
 from ..wire.scalars import clean
-from .base import GuestProcess, Limits
-from .exchange import CallHandler, CallRefused, Exchange, GuestError, Outcome, Stream, check_files
-from .manifest import ALWAYS_IMPORTABLE
+from .base import DirectGuest, GuestProcess, Limits
+from .exchange import CallHandler, CallRefused, Exchange, GuestError, Outcome, Stream, Work, check_files
 
-__all__ = ["Bridge", "CallHandler", "CallRefused", "GuestError", "Outcome", "Stream"]
+__all__ = ["Bridge", "CallHandler", "CallRefused", "GuestError", "Outcome", "Stream", "Work"]
 
 PROTOCOL_VERSION: Final = 1
 START_SECONDS: Final = 60.0
@@ -41,7 +43,14 @@ class Bridge:
         self.limits = limits
         self._frames = FrameBuffer(limits.frame_kb * 1024)
         self._inbox: deque[dict[str, Json]] = deque()
-        self._sending = asyncio.Lock()
+        self._channel = process.channel if isinstance(process, DirectGuest) else None
+        self._arrival: asyncio.Future[None] | None = None
+        self._broken: ProtocolViolation | None = None
+        self._ended = False
+        self._action: Exchange | None = None
+        self._outgoing: deque[memoryview] = deque()
+        self._outgoing_lock = threading.Lock()
+        self._flushing: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
         self._actions = 0
         self.last_call = 0
@@ -75,14 +84,17 @@ class Bridge:
         async with self._busy:
             await self._check_quiet()
             self._actions += 1
-            action = Exchange(self, self._actions, handler)
+            self._action = action = Exchange(self, self._actions, handler)
             try:
-                return await action.run(code)
+                with self._listening():
+                    return await action.run(code)
             except (asyncio.CancelledError, SandboxError):
                 raise
             except BaseException:
                 await self.kill("the host failed while an action ran")
                 raise
+            finally:
+                self._action = None
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a file into the working folder."""
@@ -138,9 +150,10 @@ class Bridge:
         async with self._busy:
             await self._check_quiet()
             try:
-                async with asyncio.timeout(seconds):
-                    await self.send(encode_frame(request))
-                    answer = await self.receive()
+                with self._listening():
+                    async with asyncio.timeout(seconds):
+                        self.post(encode_frame(request))
+                        answer = await self.receive()
             except TimeoutError:
                 await self.kill(f"the guest did not answer while {doing}")
                 raise SandboxCrashed(f"The guest did not answer within {seconds:g} s while {doing}.") from None
@@ -160,22 +173,78 @@ class Bridge:
                 await self.violate("a message between two actions")
             await self._crash()
 
-    async def send(self, frame: bytes) -> None:
-        """Send one whole frame; frames of concurrent calls do not mix."""
-        async with self._sending:
-            await self.process.send(frame)
+    def post(self, frame: bytes) -> None:
+        """Send one whole frame without waiting, from any thread once `execute` runs.
+
+        A guest that is gone takes none: whoever waits for its answer sees the end of the stream.
+        """
+        rest = memoryview(frame)
+        with self._outgoing_lock:
+            if self._channel is not None and not self._outgoing:
+                try:
+                    rest = rest[self._channel.write(frame) :]
+                except SandboxCrashed:
+                    return
+                if not rest:
+                    return
+            self._outgoing.append(rest)
+            if len(self._outgoing) > 1:
+                return
+        self._loop.call_soon_threadsafe(self._start_flush)
+
+    def _start_flush(self) -> None:
+        self._flushing = self._loop.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        while self._outgoing:
+            try:
+                await self.process.send(bytes(self._outgoing[0]))
+            except SandboxCrashed:  # the end of the stream says so to whoever waits for an answer
+                self._outgoing.clear()
+                return
+            with self._outgoing_lock:
+                self._outgoing.popleft()
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Let messages arrive; between two requests none may."""
+        self._loop = asyncio.get_running_loop()
+        if self._channel is None:
+            yield
+            return
+        self._channel.listen(self._take)
+        try:
+            yield
+        finally:
+            self._channel.deafen()
+
+    def _take(self, chunk: bytes) -> None:
+        """Take bytes from the guest; calls begin at once, everything else waits for `receive`."""
+        try:
+            messages = self._frames.feed(chunk)
+        except ProtocolViolation as violation:
+            self._broken = violation
+            messages = []
+        self._ended = not chunk
+        for message in messages:
+            if self._inbox or self._action is None or not self._action.take(message):
+                self._inbox.append(message)
+        if self._arrival is not None and not self._arrival.done() and (self._inbox or self._broken or self._ended):
+            self._arrival.set_result(None)
 
     async def receive(self) -> dict[str, Json]:
         """Return the next message."""
         while not self._inbox:
-            chunk = await self.process.receive()
-            if not chunk:
-                await self._crash()
-            try:
-                self._inbox.extend(self._frames.feed(chunk))
-            except ProtocolViolation as violation:
+            if self._broken is not None:
                 await self.kill("it sent what is not allowed")
-                raise ProtocolViolation(f"The sandbox was ended: {violation}.") from None
+                raise ProtocolViolation(f"The sandbox was ended: {self._broken}.")
+            if self._ended:
+                await self._crash()
+            if self._channel is None:
+                self._take(await self.process.receive())
+                continue
+            self._arrival = self._loop.create_future()
+            await self._arrival
         return self._inbox.popleft()
 
     async def _crash(self) -> NoReturn:

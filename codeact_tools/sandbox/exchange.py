@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from .._workers import run_in_worker
 from ..errors import LimitExceeded, SandboxCrashed, SandboxError
 from ..wire import Json, encode_frame
 from ..wire.scalars import clean
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 _LONGEST: Final = 64_000
 """Characters of a result, and of each part of an error."""
 _MOST_FILES: Final = 5000
+_MOST_NAMES: Final = 1000
+_LONGEST_TYPE: Final = 400
 _TOLERATED_OUTPUT: Final = 4
 """The guest drops output beyond its limit by itself; one that sends this many times the limit is hostile."""
 _MOST_STRAY: Final = 10_000
@@ -47,14 +53,43 @@ class CallRefused(Exception):
         self.fields = fields
 
 
-class CallHandler(Protocol):
-    """What answers the calls of one action, and takes its output."""
+class Work(Protocol):
+    """A call that a worker thread answers."""
 
-    async def call(self, id: int, tool: str, args: list[Json], kwargs: dict[str, Json]) -> Json | Stream:  # noqa: A002
-        """Answer one call with a wire value; calls run concurrently, each in its own task.
+    def run(self) -> Json | Coroutine[Any, Any, Json | Stream]:
+        """Do the work, in the worker thread; what has to go on on the event loop is returned as a coroutine.
 
         Raises:
             CallRefused: What the action sees as an exception.
+        """
+        ...
+
+    def answered(self) -> None:
+        """The answer is sent; told on the event loop."""
+        ...
+
+    def cancelled(self) -> None:
+        """Nobody wants the answer any longer, though a thread cannot be stopped; told on the event loop."""
+        ...
+
+
+class CallHandler(Protocol):
+    """What answers the calls of one action, and takes its output."""
+
+    def call(
+        self,
+        id: int,  # noqa: A002
+        tool: str,
+        args: list[Json],
+        kwargs: dict[str, Json],
+    ) -> Coroutine[Any, Any, Json | Stream] | Work:
+        """Begin to answer one call, without waiting: calls run concurrently.
+
+        Returns:
+            A coroutine, to be run in a task of its own; or work for a thread, which is answered from that thread.
+
+        Raises:
+            CallRefused: What the action sees as an exception; the coroutine may raise it, too.
         """
         ...
 
@@ -72,6 +107,8 @@ class GuestError:
     traceback: str
     call: int | None
     """The call that raised it, if one did."""
+    line: int | None
+    """The line of the action that it passed through, in the action's outermost frame; None where nothing ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +122,25 @@ class Outcome:
     dropped_output: int
     """Bytes of output beyond the limit."""
     calls: int
+    names: Mapping[str, str] | None = None
+    """The session's variables with the types of their values, ``module.Class`` or ``list[int]``, empty where they are
+    not known; None where the guest does not tell. Hints from an untrusted guest: names and class names, nothing more.
+    """
 
 
 class Exchange:
     """The conversation about one action, used once."""
 
     def __init__(self, bridge: Bridge, number: int, handler: CallHandler) -> None:
-        self._bridge = bridge
+        self.bridge = bridge
         self._limits = bridge.limits
         self._number = number
         self._handler = handler
         self._first_call = bridge.last_call + 1
         self._calls: dict[int, asyncio.Task[None]] = {}
         """What is being worked on, for each call: the call itself, or the next item of its stream."""
+        self._jobs: dict[int, _Job] = {}
+        """Calls that worker threads are answering."""
         self._streams: dict[int, AsyncIterator[Json]] = {}
         self._closing: list[asyncio.Future[None]] = []
         self._cancelled: set[int] = set()
@@ -127,14 +170,14 @@ class Exchange:
         return done
 
     async def _converse(self, code: str) -> Outcome:
-        bridge = self._bridge
+        bridge = self.bridge
         frame = encode_frame({"op": "exec", "id": self._number, "code": code})
         if len(frame) > self._limits.frame_kb * 1024:
             raise LimitExceeded(
                 "The action's code is larger than a message may be.", limit="frame_kb", state_lost=False
             )
         try:
-            await bridge.send(frame)
+            bridge.post(frame)
             while True:
                 message = await bridge.receive()
                 outcome = await self._handle(message)
@@ -149,8 +192,8 @@ class Exchange:
 
     async def _handle(self, message: dict[str, Json]) -> Outcome | None:
         match message:
-            case {"op": "call", "id": int(call), "tool": str(tool), "args": list(args), "kwargs": dict(kwargs)}:
-                await self._start_call(call, tool, args, kwargs)
+            case {"op": "call", "id": int(), "tool": str(), "args": list(), "kwargs": dict()}:
+                await self._take_late(message)
             case {"op": "out", "stream": "stdout" | "stderr" as stream, "text": str(text)}:
                 await self._take_output(stream, text)
             case {"op": "next", "call": int(call)}:
@@ -160,30 +203,61 @@ class Exchange:
             case {"op": "done", "id": self._number}:
                 return await self._finish(message)
             case _:
-                await self._bridge.violate(f"an unexpected message {clean(str(message.get('op'))[:40])!r}")
+                await self.bridge.violate(f"an unexpected message {clean(str(message.get('op'))[:40])!r}")
         return None
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 
-    async def _start_call(self, call: int, tool: str, args: list[Json], kwargs: dict[str, Json]) -> None:
-        bridge = self._bridge
-        if call != bridge.last_call + 1:
-            await bridge.violate(f"call {call} where {bridge.last_call + 1} was due")
+    def take(self, message: dict[str, Json]) -> bool:
+        """Begin an honest call at once; anything else is left to the judgement of `_handle`."""
+        if message.get("op") != "call":
+            return False
+        call, tool = message.get("id"), message.get("tool")
+        args, kwargs = message.get("args"), message.get("kwargs")
+        bridge = self.bridge
+        if type(call) is not int or call != bridge.last_call + 1 or call - self._first_call >= self._limits.calls:
+            return False
+        if type(tool) is not str or type(args) is not list or type(kwargs) is not dict or self._exceeded is not None:
+            return False
         bridge.last_call = call
+        try:
+            work = self._handler.call(call, clean(tool), args, kwargs)
+        except CallRefused as refusal:
+            self._reply(call, _raise(call, refusal))
+        except Exception as error:
+            self._fail(error)
+        else:
+            if isinstance(work, Coroutine):
+                self._begin_answer(call, work)
+            else:
+                self._jobs[call] = job = _Job(self, call, work)
+                run_in_worker(job.run)
+        return True
+
+    async def _take_late(self, message: dict[str, Json]) -> None:
+        bridge = self.bridge
+        if self.take(message):
+            return
+        if message["id"] is True or message["id"] != bridge.last_call + 1:
+            await bridge.violate(f"call {message['id']} where {bridge.last_call + 1} was due")
+        bridge.last_call += 1
         if self._count() > self._limits.calls:
             self._exceed("calls")
-        if self._exceeded is None:
-            self._begin(call, self._answer(call, tool, args, kwargs))
-        elif self._count() > 2 * self._limits.calls + 1000:
+        if self._count() > 2 * self._limits.calls + 1000:
             await bridge.violate("calls without end")
 
     def _count(self) -> int:
-        return self._bridge.last_call + 1 - self._first_call
+        return self.bridge.last_call + 1 - self._first_call
 
     def _begin(self, call: int, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._calls[call] = task
         task.add_done_callback(lambda task: self._ended(call, task))
+
+    def _begin_answer(self, call: int, work: Coroutine[Any, Any, Json | Stream]) -> None:
+        self._begin(call, self._answer(call, work))
+        # A task that is cancelled before its first step never gets to the work.
+        self._calls[call].add_done_callback(lambda _: work.close())
 
     def _ended(self, call: int, task: asyncio.Task[None]) -> None:
         if self._calls.get(call) is task:
@@ -191,20 +265,42 @@ class Exchange:
         if task.cancelled():
             return
         error = task.exception()
-        if error is not None and not isinstance(error, SandboxCrashed) and self._failure is None:
-            self._failure = error  # the handler is at fault, not the guest: the action cannot go on
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """The handler is at fault, not the guest: the action cannot go on."""
+        if self._failure is None:
+            self._failure = error
             self._stop(0.0)
 
-    async def _answer(self, call: int, tool: str, args: list[Json], kwargs: dict[str, Json]) -> None:
+    async def _answer(self, call: int, work: Coroutine[Any, Any, Json | Stream]) -> None:
         try:
-            value = await self._handler.call(call, clean(tool), args, kwargs)
+            value = await work
         except CallRefused as refusal:
-            await self._reply(call, _raise(call, refusal))
+            self._reply(call, _raise(call, refusal))
             return
         if isinstance(value, Stream):
             self._streams[call] = value.items
             value = {"$": "iterator"}
-        await self._reply(call, {"op": "return", "call": call, "value": value})
+        self._reply(call, {"op": "return", "call": call, "value": value})
+
+    def go_on(self, job: _Job, work: Coroutine[Any, Any, Json | Stream]) -> None:
+        """Finish on the event loop what a worker thread began."""
+        self._jobs.pop(job.call, None)
+        if job.claim():
+            self._begin_answer(job.call, work)
+        else:
+            work.close()
+
+    def settle(self, job: _Job, error: BaseException | None) -> None:
+        """A worker thread is done with a call."""
+        self._jobs.pop(job.call, None)
+        if error is not None:
+            self._fail(error)
+        job.work.answered()
+        if job.settled is not None and not job.settled.done():
+            job.settled.set_result(None)
 
     async def _start_item(self, call: int) -> None:
         items = self._streams.get(call)
@@ -222,35 +318,49 @@ class Exchange:
         except CallRefused as refusal:
             del self._streams[call]
             reply = _raise(call, refusal)
-        await self._reply(call, reply)
+        self._reply(call, reply)
 
-    async def _reply(self, call: int, message: dict[str, Json]) -> None:
+    def _reply(self, call: int, message: dict[str, Json]) -> None:
+        self.bridge.post(self.frame(call, message))
+
+    def frame(self, call: int, message: dict[str, Json]) -> bytes:
+        """The answer to a call as it is sent."""
         frame = encode_frame(message)
-        if len(frame) > self._limits.frame_kb * 1024:
-            size = f"{len(frame) >> 10:,} KiB, and one message holds at most {self._limits.frame_kb:,} KiB"
-            refusal = CallRefused("InvalidResult", f"The result has {size}: ask for less at a time.")
-            frame = encode_frame(_raise(call, refusal))
-        await self._bridge.send(frame)
+        if len(frame) <= self._limits.frame_kb * 1024:
+            return frame
+        size = f"{len(frame) >> 10:,} KiB, and one message holds at most {self._limits.frame_kb:,} KiB"
+        refusal = CallRefused("InvalidResult", f"The result has {size}: ask for less at a time.")
+        return encode_frame(_raise(call, refusal))
 
     async def _cancel(self, call: int) -> None:
         if call in self._cancelled:
             await self._stray(call)
             return
         self._cancelled.add(call)
-        task = self._calls.get(call)
+        task, job = self._calls.get(call), self._jobs.get(call)
         items = self._streams.pop(call, None)
         if task is not None:
             task.cancel()
+        elif job is not None:
+            self._give_up(job)
         elif items is None:
             await self._stray(call)
         if items is not None:
             self._closing.append(asyncio.ensure_future(_close(items, task)))
 
+    def _give_up(self, job: _Job) -> bool:
+        """Nobody wants a worker's answer any longer; False where it is sent already."""
+        if not job.claim():
+            return False
+        self._jobs.pop(job.call, None)
+        job.work.cancelled()
+        return True
+
     async def _stray(self, call: int) -> None:
         """A message about a call that has ended may have crossed its end; one about no call is forged."""
         self._strays += 1
-        if not self._first_call <= call <= self._bridge.last_call or self._strays > _MOST_STRAY:
-            await self._bridge.violate(f"a message about the call {call}, which is not open")
+        if not self._first_call <= call <= self.bridge.last_call or self._strays > _MOST_STRAY:
+            await self.bridge.violate(f"a message about the call {call}, which is not open")
 
     # ---- output ------------------------------------------------------------------------------------------------------
 
@@ -264,7 +374,7 @@ class Exchange:
         self._dropped += size
         if self._output > _TOLERATED_OUTPUT * self._limits.output_kb * 1024 + (1 << 20):
             self._exceeded = "output_kb"
-            await self._bridge.kill("it printed without end")
+            await self.bridge.kill("it printed without end")
             raise self._limit_error(state_lost=True)
 
     # ---- the end -----------------------------------------------------------------------------------------------------
@@ -272,14 +382,18 @@ class Exchange:
     async def _finish(self, message: dict[str, Json]) -> Outcome:
         result, files = message.get("result"), check_files(message.get("files", []))
         error, dropped = message.get("error"), message.get("dropped", 0)
+        names = message.get("names")
         if not isinstance(result, str | None) or files is None or type(dropped) is not int or dropped < 0:
-            await self._bridge.violate("a malformed end of the action")
+            await self.bridge.violate("a malformed end of the action")
+        if names is not None and not _are_names(names):
+            await self.bridge.violate("a malformed end of the action")
         return Outcome(
             result=None if result is None else _bounded(result),
             error=await self._error(error),
             files=files,
             dropped_output=self._dropped + dropped,
             calls=self._count(),
+            names=names,
         )
 
     async def _error(self, error: Json) -> GuestError | None:
@@ -292,11 +406,16 @@ class Exchange:
                 "traceback": str(traceback),
                 "call": int() | None as call,
             }:
+                line = error.get("line")
                 return GuestError(
-                    type=_bounded(kind), message=_bounded(message), traceback=_bounded(traceback), call=call
+                    type=_bounded(kind),
+                    message=_bounded(message),
+                    traceback=_bounded(traceback),
+                    call=call,
+                    line=line if type(line) is int and line > 0 else None,
                 )
             case _:
-                return await self._bridge.violate("a malformed error")
+                return await self.bridge.violate("a malformed error")
 
     def _exceed(self, limit: str) -> None:
         if self._exceeded is None:
@@ -309,13 +428,13 @@ class Exchange:
             self._stopping = asyncio.get_running_loop().create_task(self._interrupt_then_kill(grace))
 
     async def _interrupt_then_kill(self, grace: float) -> None:
-        await self._bridge.process.interrupt()
+        await self.bridge.process.interrupt()
         await asyncio.sleep(grace)
-        await self._bridge.kill("it could not be interrupted")
+        await self.bridge.kill("it could not be interrupted")
 
     async def _wind_down(self) -> None:
         """The host gave up: interrupt the action and wait for its end, so that the guest can be used again."""
-        bridge = self._bridge
+        bridge = self.bridge
         if bridge.dead is not None:
             return
         self._exceeded = self._exceeded or "cancelled"
@@ -329,11 +448,15 @@ class Exchange:
 
     async def _end_calls(self) -> None:
         """Cancel what still runs; its results are nobody's."""
-        tasks = [*self._calls.values()]
+        tasks: list[asyncio.Future[None]] = [*self._calls.values()]
         if self._stopping is not None:
             tasks.append(self._stopping)
         for task in tasks:
             task.cancel()
+        for job in [*self._jobs.values()]:
+            if not self._give_up(job):  # it has just been answered
+                job.settled = asyncio.get_running_loop().create_future()
+                tasks.append(job.settled)
         streams, self._streams = self._streams, {}
         for call, items in streams.items():
             self._closing.append(asyncio.ensure_future(_close(items, self._calls.get(call))))
@@ -355,12 +478,67 @@ class Exchange:
         return LimitExceeded(f"{what} and {end}.", limit=limit, state_lost=state_lost)
 
 
+class _Job:
+    """A call in a worker thread. Its answer has one owner: the thread, or the event loop that gives it up."""
+
+    def __init__(self, exchange: Exchange, call: int, work: Work) -> None:
+        self.call = call
+        self.work = work
+        self.settled: asyncio.Future[None] | None = None
+        """Somebody waits for the end."""
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._claimed = threading.Lock()
+
+    def claim(self) -> bool:
+        """Become the owner; True once."""
+        return self._claimed.acquire(blocking=False)
+
+    def run(self) -> None:
+        """Work and answer, in the worker thread."""
+        exchange, call = self._exchange, self.call
+        error: BaseException | None = None
+        try:
+            value = self.work.run()
+            if isinstance(value, Coroutine):
+                self._tell(exchange.go_on, self, value)
+                return
+            frame = exchange.frame(call, {"op": "return", "call": call, "value": value})
+        except CallRefused as refusal:
+            frame = exchange.frame(call, _raise(call, refusal))
+        except BaseException as failure:
+            frame, error = b"", failure
+        if self.claim():
+            if error is None:
+                exchange.bridge.post(frame)
+            self._tell(exchange.settle, self, error)
+
+    def _tell(self, function: Callable[..., None], *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for this any longer
+            self._loop.call_soon_threadsafe(function, *args)
+
+
 def _bounded(text: str) -> str:
     """The text as it may be shown; an honest guest has cut it before."""
     half = _LONGEST // 2
     if len(text) > _LONGEST:
         text = f"{text[:half]}\n... [{len(text) - 2 * half:,} characters cut] ...\n{text[-half:]}"
     return clean(text)
+
+
+def _are_names(value: Json) -> bool:
+    """Whether ``value`` maps names to types as a guest may write them."""
+    return (
+        isinstance(value, dict)
+        and len(value) <= _MOST_NAMES
+        and all(
+            name.isidentifier()
+            and isinstance(kind, str)
+            and max(len(name), len(kind)) <= _LONGEST_TYPE
+            and all(part.isidentifier() for part in re.split(r"[\[\]., ]+", kind) if part)
+            for name, kind in value.items()
+        )
+    )
 
 
 def _raise(call: int, refusal: CallRefused) -> dict[str, Json]:

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from ..errors import SandboxCrashed, SandboxUnavailable
+from .channel import Channel
 from .packages import PackageSet, find_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .base import SandboxRequest
     from .jail.launcher import Forked, Refused
@@ -36,7 +37,6 @@ Mode = Literal["jail", "jail-lite"]
 _MODES: Final[tuple[Mode, ...]] = ("jail", "jail-lite")
 _REFUSALS: Final = ("unshare", "user map", "mount", "landlock")
 """Steps whose refusal is the machine's, and lasts: the next mode may do without them."""
-_CHUNK: Final = 1 << 18
 _ELSEWHERE: Final = (
     'The local sandbox needs Linux on x86-64 or aarch64, and this is {platform}. Use `sandbox="e2b"` (a key in '
     "E2B_API_KEY), or run in a Linux container or virtual machine; nothing runs unconfined."
@@ -126,10 +126,8 @@ class LocalGuest:
 
     def __init__(self, forked: Forked, mode: Mode) -> None:
         self.description = f"local ({mode})"
+        self.channel = Channel(forked.bridge)
         self._pidfd = forked.pidfd
-        self._bridge = forked.bridge
-        self._bridge.setblocking(False)
-        self._waiting = 0
         # A guest that nobody holds any longer ends, also at the interpreter's exit.
         self._end = weakref.finalize(self, _end, forked.pidfd, forked.bridge)
 
@@ -139,30 +137,15 @@ class LocalGuest:
         Raises:
             SandboxCrashed: The guest is gone.
         """
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._bridge.send(rest) :]
-            except BlockingIOError:
-                loop = asyncio.get_running_loop()
-                await self._until(self._bridge.fileno(), loop.add_writer, loop.remove_writer)
-            except OSError as error:
-                raise SandboxCrashed("The guest is gone: its end of the bridge is closed.") from error
+        await self.channel.send(data)
 
     async def receive(self) -> bytes:
         """Return the next bytes; ``b""`` when the guest has ended."""
-        while True:
-            try:
-                return self._bridge.recv(_CHUNK)
-            except BlockingIOError:
-                loop = asyncio.get_running_loop()
-                await self._until(self._bridge.fileno(), loop.add_reader, loop.remove_reader)
-            except OSError:  # reset by a guest that left something unread, or closed by `kill`
-                return b""
+        return await self.channel.receive()
 
     def pending(self) -> bool:
         """Whether bytes, or the end of the stream, are waiting."""
-        return not self._end.alive or _readable(self._bridge.fileno())
+        return not self._end.alive or self.channel.pending()
 
     async def interrupt(self) -> None:
         """Send ``SIGINT``."""
@@ -182,17 +165,11 @@ class LocalGuest:
             return
         try:
             self._signal_process(signal.SIGKILL)
-            with contextlib.suppress(OSError):  # the guest may have closed its end before
-                self._bridge.shutdown(socket.SHUT_RDWR)
-            loop = asyncio.get_running_loop()
+            self.channel.close()
             while not _readable(self._pidfd):
-                await self._until(self._pidfd, loop.add_reader, loop.remove_reader)
-            # Whoever waits for the bridge wakes up now, and takes its number out of the event loop before that number
-            # can come to mean another file.
-            while self._waiting:  # noqa: ASYNC110 - an event would wake this before it has woken them
-                await asyncio.sleep(0)  # one round of the loop, in which they run
+                await _until_readable(self._pidfd)
         finally:
-            _close(self._pidfd, self._bridge)
+            os.close(self._pidfd)
 
     def end(self) -> None:
         """End the guest without waiting for it, where there is no event loop; idempotent."""
@@ -207,18 +184,6 @@ class LocalGuest:
 
         with contextlib.suppress(ProcessLookupError):  # it has ended: what the caller sees as the end of the stream
             pidfd_send_signal(self._pidfd, number)
-
-    async def _until(
-        self, fd: int, watch: Callable[[int, Callable[[], None]], None], forget: Callable[[int], bool]
-    ) -> None:
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        watch(fd, lambda: None if ready.done() else ready.set_result(None))
-        self._waiting += 1
-        try:
-            await ready
-        finally:
-            self._waiting -= 1
-            forget(fd)
 
 
 def _require_linux() -> None:
@@ -260,12 +225,18 @@ def _end(pidfd: int, bridge: socket.socket) -> None:
 
     with contextlib.suppress(ProcessLookupError):
         pidfd_send_signal(pidfd, signal.SIGKILL)
-    _close(pidfd, bridge)
-
-
-def _close(pidfd: int, bridge: socket.socket) -> None:
     bridge.close()
     os.close(pidfd)
+
+
+async def _until_readable(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
 
 
 def _readable(fd: int) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from ..definitions import default_source
 from ..signatures import UNSET
@@ -13,10 +15,6 @@ if TYPE_CHECKING:
     from ..registry import ToolRegistry
     from ..signatures import FieldDef, TypeDef
     from ..tools import Parameter, ToolSpec
-
-ALWAYS_IMPORTABLE: Final = ("tools", "__future__", "asyncio", "typing")
-"""What every action may import: the tools, and what it takes to await them together and to annotate."""
-
 
 def build_manifest(registry: ToolRegistry, codec: Codec) -> dict[str, Json]:
     """Describe the registry's tools and types for the guest."""
@@ -73,7 +71,7 @@ def _type(definition: TypeDef, codec: Codec) -> dict[str, Json]:
         "positional": definition.positional,
         "frozen": definition.frozen,
         "extra": definition.extra,
-        "fields": [_field(field, codec) for field in definition.fields],
+        "fields": [_field(field, definition, codec) for field in definition.fields],
         "members": [_member(name, value, codec) for name, value in definition.members],
     }
     if definition.target is not None:
@@ -83,11 +81,12 @@ def _type(definition: TypeDef, codec: Codec) -> dict[str, Json]:
     return entry
 
 
-def _field(field: FieldDef, codec: Codec) -> dict[str, Json]:
+def _field(field: FieldDef, definition: TypeDef, codec: Codec) -> dict[str, Json]:
     entry: dict[str, Json] = {
         "name": field.name,
         "annotation": field.type.render(),
         "init": field.init,
+        "sent": field.init or not issubclass(definition.python, BaseModel),  # computed anew from the others
         "stored": field.stored,
         "required": field.required,
         "kw_only": field.kw_only,

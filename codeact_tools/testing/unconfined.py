@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import select
 import shutil
 import signal
 import socket
@@ -14,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from ..errors import SandboxCrashed
 from ..sandbox.base import SandboxRequest
+from ..sandbox.channel import Channel
 
 _SANDBOX: Final = Path(__file__).parent.parent / "sandbox"
 _START: Final = "import sys; sys.path.insert(0, sys.argv[1]); from guest.main import main; main(0, 0)"
@@ -42,44 +39,25 @@ class UnconfinedGuest:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+        self.channel = Channel(ours)
         self._folder = tempfile.mkdtemp(prefix="unconfined-")
         with theirs:
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-c", _START, str(_SANDBOX)], stdin=theirs.fileno(), cwd=self._folder
             )
-        self._socket = ours
-        self._receiving = False
         self._dead = False
 
     async def send(self, data: bytes) -> None:
         """Write all of ``data``."""
-        try:
-            await asyncio.get_running_loop().sock_sendall(self._socket, data)
-        except OSError as error:
-            raise SandboxCrashed("The guest is gone.") from error
+        await self.channel.send(data)
 
     async def receive(self) -> bytes:
         """Return the next bytes; none when the guest has ended."""
-        if self._dead:
-            return b""
-        self._receiving = True
-        try:
-            return await asyncio.get_running_loop().sock_recv(self._socket, 1 << 18)
-        except OSError:
-            return b""
-        finally:
-            self._receiving = False
-            if self._dead:
-                self._socket.close()
+        return await self.channel.receive()
 
     def pending(self) -> bool:
         """Whether something can be received."""
-        if self._dead:
-            return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return self.channel.pending()
 
     async def interrupt(self) -> None:
         """Send SIGINT."""
@@ -100,8 +78,5 @@ class UnconfinedGuest:
         self._dead = True
         self._child.kill()
         self._child.wait()
-        with contextlib.suppress(OSError):  # the guest ended first
-            self._socket.shutdown(socket.SHUT_RDWR)
-        if not self._receiving:
-            self._socket.close()
+        self.channel.close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -32,6 +32,7 @@ def _build_record(entry: Entry, codec: Codec) -> Any:
     namespace: dict[str, Any] = {
         "_fields": tuple(field["name"] for field in fields),
         "_arguments": arguments,
+        "_sent": frozenset(field["name"] for field in fields if field.get("sent", True)),
         "_optional": frozenset(field["name"] for field in fields if field.get("factory")),
         "_defaults": {field["name"]: _default(field, codec) for field in fields if "default" in field},
         "_by_position": places,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import sys
 import time
+from types import ModuleType
 from typing import Any, NoReturn
 
 from .link import Link
@@ -20,8 +20,10 @@ _LIVE = 50
 class Console:
     """Both output streams, with one budget for an action."""
 
-    def __init__(self, link: Link, limit: int) -> None:
+    def __init__(self, link: Link, limit: int, builtins: ModuleType) -> None:
         self.link = link
+        self.builtins = builtins
+        """Those of the actions."""
         self.limit = limit
         """UTF-8 bytes of an action's output that are sent; the rest is counted."""
         self.stdout = Output(self, "stdout")
@@ -37,7 +39,7 @@ class Console:
         sys.stderr = self.stderr
         sys.stdin = Input()
         names: dict[str, Any] = {"input": _refuse_input, "exit": _exit, "quit": _exit, "help": show_help}
-        vars(builtins).update(names)
+        vars(self.builtins).update(names)
 
     def begin(self) -> None:
         """A new action starts with a full budget."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import builtins
 import linecache
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from . import display, report
 from .console import Console
 from .files import Folder
 from .interrupts import ACTION, Interrupts
+from .variables import variables
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,7 +33,8 @@ class Interpreter:
         module = ModuleType("__main__")
         sys.modules["__main__"] = module
         self.namespace = module.__dict__
-        self.namespace.update(bound, __builtins__=builtins)
+        self.namespace.update(bound, __builtins__=console.builtins)
+        self._given = dict(self.namespace)
         self._console = console
         self._folder = folder
         self._interrupts = interrupts
@@ -63,7 +64,8 @@ class Interpreter:
             self._console.stderr.write(f"[figures could not be saved: {report.headline(failure)}]\n")
         self._console.flush()
         files = self._folder.changed()
-        return {"result": result, "error": error, "files": files, "dropped": self._console.dropped}
+        names = variables(self.namespace, self._given)
+        return {"result": result, "error": error, "files": files, "dropped": self._console.dropped, "names": names}
 
     def _run(self, filename: str, code: str) -> str | None:
         lines = code.splitlines(keepends=True)

@@ -27,6 +27,8 @@ class Folder:
 
     def __init__(self, root: str | None) -> None:
         self._root = root
+        self._names: dict[str, str] = {}
+        """The real path of each file that is shown under another one, because its name is not UTF-8."""
         self._seen = self._stamps()
 
     @staticmethod
@@ -76,7 +78,7 @@ class Folder:
             raise Refused("this sandbox has no working folder")
         if not path or os.path.isabs(path) or ".." in path.split("/") or "\0" in path:
             raise Refused(f"{path!r} is not a path inside the working folder")
-        return os.path.join(self._root, path)
+        return os.path.join(self._root, self._names.get(path, path))
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         found: dict[str, tuple[int, int]] = {}
@@ -87,9 +89,14 @@ class Folder:
                 if len(found) == _MOST or length > _MOST_TEXT:
                     break
                 try:
-                    found[os.path.relpath(entry.path, self._root)] = _stamp(entry.stat(follow_symlinks=False))
-                except (OSError, UnicodeError):
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:  # it is gone by now
                     continue
+                path = os.path.relpath(entry.path, self._root)
+                shown = path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+                if shown != path:
+                    self._names[shown] = path
+                found[shown] = _stamp(status)
         return found
 
 

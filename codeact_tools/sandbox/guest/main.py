@@ -13,6 +13,7 @@ from .files import Folder, Refused
 from .interrupts import Interrupts
 from .link import Frame, Link
 from .policy import ImportPolicy
+from .pristine import own_builtins, seal
 from .tools import build
 from .values import Codec
 
@@ -40,6 +41,7 @@ def warm() -> None:
 
 def main(fd_in: int, fd_out: int) -> NoReturn:
     """Serve one session over two descriptors, which may be the same socket; never returns."""
+    seal()
     interrupts = Interrupts()
     interrupts.install()
     link = Link(fd_in, fd_out, interrupts)
@@ -58,13 +60,13 @@ class Session:
         codec = Codec()
         bound = build(init["manifest"], link, codec)
         self._link = link
-        self._console = Console(link, init.get("output_limit", _OUTPUT))
+        self._console = Console(link, init.get("output_limit", _OUTPUT), own_builtins())
         self._console.install()
         link.frame_limit = init.get("frame_limit", link.frame_limit)
         self._folder = Folder.current()
         self._interpreter = Interpreter(bound, self._console, self._folder, interrupts)
         self._interpreter.echo_limit = init.get("echo_limit", self._interpreter.echo_limit)
-        ImportPolicy(["tools", *init.get("allow_imports", ())]).install()
+        ImportPolicy(["tools", *init.get("allow_imports", ())]).install(self._console.builtins)
 
     def handle(self, request: Frame) -> Frame:
         """Do what the host asks; return the answer."""

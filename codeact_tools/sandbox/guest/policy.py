@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from .interrupts import ACTION
@@ -18,10 +18,10 @@ class ImportPolicy:
         self._allowed = frozenset(allowed)
         self._everything = "*" in allowed
 
-    def install(self) -> None:
-        """Replace ``__import__`` and ``importlib.import_module``."""
+    def install(self, builtins: ModuleType) -> None:
+        """Replace ``__import__`` of the actions' ``builtins``, and ``importlib.import_module``."""
         if not self._everything:
-            builtins.__import__ = self._guard(builtins.__import__)
+            vars(builtins)["__import__"] = self._guard(builtins.__import__)
             importlib.import_module = self._guard_function(importlib.import_module)
 
     def permits(self, name: str) -> bool:

@@ -14,7 +14,9 @@ class Record:
     _fields: ClassVar[tuple[str, ...]] = ()
     """All fields in order."""
     _arguments: ClassVar[tuple[str, ...]] = ()
-    """Those that the constructor takes, and that are sent back to the host."""
+    """Those that the constructor takes."""
+    _sent: ClassVar[frozenset[str]] = frozenset()
+    """Those that are sent back to the host, which makes the others anew."""
     _optional: ClassVar[frozenset[str]] = frozenset()
     """Those that the host fills where they are left out."""
     _defaults: ClassVar[Defaults] = {}
@@ -42,7 +44,7 @@ class Record:
         missing = [n for n in cls._arguments if n not in values and n not in cls._defaults and n not in cls._optional]
         if missing:
             raise TypeError(f"{cls.__name__} needs {', '.join(map(repr, missing))}: {cls._signature_text}")
-        for name in cls._fields:
+        for name in cls._arguments:
             if name in values:
                 self.__dict__[name] = values[name]
             elif name in cls._defaults:
@@ -58,11 +60,7 @@ class Record:
 
     def _sendable(self) -> dict[str, Any]:
         values = self.__dict__
-        if self._extra:
-            return {
-                name: value for name, value in values.items() if name in self._arguments or name not in self._fields
-            }
-        return {name: values[name] for name in self._arguments if name in values}
+        return {name: value for name, value in values.items() if name in self._sent or name not in self._fields}
 
     def __getattr__(self, name: str) -> Any:
         cls = type(self)
@@ -78,6 +76,8 @@ class Record:
         if name not in cls._fields and not cls._extra:
             raise AttributeError(f"{cls.__name__} has no field {name!r}{nearest(name, cls._fields)}")
         self.__dict__[name] = value
+        for made in set(cls._fields).difference(cls._arguments, (name,)):
+            self.__dict__.pop(made, None)  # the constructor made it of what was there before
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a field of {type(self).__name__} cannot be deleted")

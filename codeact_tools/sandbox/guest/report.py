@@ -16,7 +16,10 @@ Report = dict[str, Any]
 
 
 def describe(error: BaseException, names: Iterable[str]) -> Report:
-    """Return type, message and trimmed traceback; ``call`` is the tool call that raised the error, if one did."""
+    """Return type, message and trimmed traceback.
+
+    ``call`` is the tool call that raised the error, if one did; ``line`` the action's line, in its outermost frame.
+    """
     hint = _hint(error, names)
     try:
         summary = traceback.TracebackException(type(error), error, error.__traceback__, compact=True, limit=-400)
@@ -29,6 +32,7 @@ def describe(error: BaseException, names: Iterable[str]) -> Report:
         "message": cut(_text(error) + hint, _MESSAGE),
         "traceback": cut(lines, _TRACEBACK),
         "call": _call(error),
+        "line": _line(error),
     }
 
 
@@ -64,6 +68,17 @@ def _call(error: BaseException) -> int | None:
         error = error.exceptions[0]
     call = getattr(error, "_call", None)
     return call if isinstance(call, int) else None
+
+
+def _line(error: BaseException) -> int | None:
+    """The line of the action where the error passed through; None where nothing of it ran."""
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if code.co_filename.startswith(ACTION) and code.co_name == "<module>":
+            return step.tb_lineno
+        step = step.tb_next
+    return None
 
 
 def _hint(error: BaseException, names: Iterable[str]) -> str:

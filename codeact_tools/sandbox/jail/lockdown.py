@@ -6,6 +6,7 @@ can undo comes last.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 BRIDGE: Final = 3
 """The guest's descriptor of the bridge; 0 to 2 are ``/dev/null``, and there are no others."""
 OPEN_FILES: Final = 64
+_OWN_USERS: Final = 2_000_000_000
+"""Added to its process number: the user of a guest without a root of its own. Beyond all ranges that are given out."""
 _MIB: Final = 1 << 20
 _CAP_DAC_READ_SEARCH: Final = 1 << 2
 _LAST_CAPABILITY: Final = 63
@@ -120,22 +123,38 @@ def _empty_standard_streams() -> None:
 
 def _become_nobody(plan: Plan) -> bool:
     """Drop user, groups and capabilities; return whether the kernel counts this session's threads alone."""
+    own_user = False
     if plan.root:
         if plan.search:
             kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
         _empty_bounding_set()
         os.setgroups([])
         os.setresgid(namespaces.NOBODY, namespaces.NOBODY, namespaces.NOBODY)
-        os.setresuid(namespaces.NOBODY, namespaces.NOBODY, namespaces.NOBODY)
+        own_user = _change_user(plan)
     if plan.search:
         # Landlock alone now keeps root's files from the guest; the doctor tells how to have two walls there.
         kernel.set_capabilities(_CAP_DAC_READ_SEARCH)
-        return False
-    own_user = _own_user_namespace()
-    if own_user or (plan.jail and not plan.root):
+        return own_user
+    own_namespace = _own_user_namespace()
+    if own_namespace or (plan.jail and not plan.root):
         _empty_bounding_set()
     kernel.set_capabilities(0)
-    return own_user
+    return own_namespace or own_user
+
+
+def _change_user(plan: Plan) -> bool:
+    """Stop being root; return whether no other process has the user that this one becomes."""
+    if not plan.jail:
+        user = _OWN_USERS + os.getpid()
+        try:
+            os.setresuid(user, user, user)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a container that maps few users
+                raise
+        else:
+            return True
+    os.setresuid(namespaces.NOBODY, namespaces.NOBODY, namespaces.NOBODY)
+    return False
 
 
 def _own_user_namespace() -> bool:

@@ -5,14 +5,15 @@ from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Never, NotRequired, TypeAlias, TypedDict, TypeVar
 from decimal import Decimal as Decimal
 from datetime import date as date
+from datetime import timedelta as timedelta
 from builtins import ValueError as ValueError
 from fractions import Fraction as Fraction
 from uuid import UUID as UUID
 from re import Pattern as Pattern
 from pathlib import Path as Path
 from datetime import time as time
+from datetime import timezone as timezone
 from datetime import datetime as datetime
-from datetime import timedelta as timedelta
 from . import net as net
 from . import plane as plane
 from .net import fetch as fetch

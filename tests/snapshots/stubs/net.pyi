@@ -8,6 +8,7 @@ from . import Connection as Connection
 from . import Decimal
 from . import Item
 from . import date
+from . import timedelta
 from . import ShopClosed
 from . import ValueError
 from . import Fraction
@@ -31,10 +32,10 @@ from . import Path
 from . import Rights
 from . import Size
 from . import time
+from . import timezone
 from . import Hound
 from . import Diary
 from . import datetime
-from . import timedelta
 from . import T
 from . import N
 

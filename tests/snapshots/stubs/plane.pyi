@@ -4,10 +4,10 @@ from dataclasses import InitVar, dataclass
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Never, NotRequired, TypeAlias, TypedDict, TypeVar
 from . import datetime as datetime
-from . import timedelta as timedelta
 from . import Decimal
 from . import Item
 from . import date
+from . import timedelta
 from . import ShopClosed
 from . import ValueError
 from . import Fraction
@@ -31,6 +31,7 @@ from . import Path
 from . import Rights
 from . import Size
 from . import time
+from . import timezone
 from . import Hound
 from . import Diary
 from . import Connection

@@ -1,0 +1,135 @@
+"""The host's end of a stream socket to a guest on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import SandboxCrashed
+
+_CHUNK: Final = 1 << 18
+
+
+class Channel:
+    """Reads and writes bytes. `write` may be called from any thread; the rest belongs to one event loop."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._lock = threading.Lock()  # the socket's number must not come to mean another file during a write
+        self._closed = False
+        self._take: Callable[[bytes], None] | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write what can be written at once; return the number of bytes.
+
+        Raises:
+            SandboxCrashed: The guest is gone.
+        """
+        with self._lock:
+            try:
+                return self._socket.send(data)
+            except BlockingIOError:
+                return 0
+            except OSError as error:
+                raise SandboxCrashed("The guest is gone: its end of the bridge is closed.") from error
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Write all of ``data``; wait while the guest does not read.
+
+        Raises:
+            SandboxCrashed: The guest is gone.
+        """
+        rest = memoryview(data)
+        while rest := rest[self.write(rest) :]:
+            loop = asyncio.get_running_loop()
+            await self._until(loop.add_writer, loop.remove_writer)
+
+    async def receive(self) -> bytes:
+        """Return the next bytes; ``b""`` at the end of the stream."""
+        while True:
+            try:
+                return self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                loop = asyncio.get_running_loop()
+                await self._until(loop.add_reader, loop.remove_reader)
+            except OSError:  # reset by a guest that left something unread, or closed by `close`
+                return b""
+
+    def listen(self, take: Callable[[bytes], None]) -> None:
+        """Hand each chunk to ``take`` as it arrives, until `deafen`; ``b""`` once, at the end of the stream."""
+        if self._closed:
+            take(b"")
+            return
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket.fileno(), self._on_readable)
+
+    def deafen(self) -> None:
+        """Undo `listen`; idempotent."""
+        if self._take is not None and self._loop is not None:
+            self._take = None
+            self._loop.remove_reader(self._socket.fileno())
+
+    def pending(self) -> bool:
+        """Whether bytes, or the end of the stream, are waiting."""
+        if self._closed:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Close the socket and wake whoever waits for it; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        take = self._take
+        self.deafen()
+        number = self._socket.fileno()
+        for future in self._waiting:
+            future.get_loop().remove_reader(number)
+            future.get_loop().remove_writer(number)
+            if not future.done():
+                future.set_result(None)
+        with self._lock:
+            with contextlib.suppress(OSError):  # the guest may have closed its end before
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+        if take is not None:
+            take(b"")
+
+    def _on_readable(self) -> None:
+        take = self._take
+        if take is None:
+            return
+        try:
+            chunk = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        if not chunk:
+            self.deafen()
+        take(chunk)
+
+    async def _until(
+        self, watch: Callable[[int, Callable[[], None]], None], forget: Callable[[int], bool]
+    ) -> None:
+        number = self._socket.fileno()
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        watch(number, lambda: None if ready.done() else ready.set_result(None))
+        self._waiting.add(ready)
+        try:
+            await ready
+        finally:
+            self._waiting.discard(ready)
+            if not self._closed:
+                forget(number)
