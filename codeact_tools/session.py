@@ -107,6 +107,8 @@ class Session:
         self._codec = Codec(self.registry.catalog)
         self._host_calls = HostCalls(self.registry, self._codec, run_id=self.run_id, approve=approve)
         self._checker = Checker(self.registry, allow_imports=self.allow_imports) if check != "off" else None
+        self._preparing: asyncio.Task[None] | None = None
+        """Starts the type checker while the sandbox opens."""
         self._bridge: Bridge | None = None
         self._description = ""
         self._portal: Portal | None = None
@@ -129,6 +131,8 @@ class Session:
             raise ConfigurationError("This session is closed; open a new one.")
         if self._bridge is not None:
             return
+        if self._checker is not None and self._preparing is None:
+            self._preparing = asyncio.create_task(self._checker.prepare())
         process = await self._sandbox.open(SandboxRequest(limits=self.limits, packages=self._packages))
         bridge = Bridge(process, self.limits)
         try:
@@ -147,11 +151,23 @@ class Session:
                 await bridge.close()
         finally:
             self._host_calls.release()
-            if self._checker is not None:
-                await self._checker.aclose()
+            await self._close_checker()
+
+    async def _close_checker(self) -> None:
+        if self._checker is None:
+            return
+        if self._preparing is not None:
+            self._preparing.cancel()
+        await self._checker.aclose()
+        if self._preparing is not None:
+            await asyncio.wait([self._preparing])
 
     async def __aenter__(self) -> Self:
-        await self.aopen()
+        try:
+            await self.aopen()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -231,8 +247,11 @@ class Session:
             error = _fault(fault)
             if error.state_lost:
                 await self._discard()
-        if self._checker is not None and outcome is not None:
-            self._checker.commit(code, failed=error is not None)
+        except asyncio.CancelledError:
+            self._commit(code, None)
+            raise
+        if error is None or not error.state_lost:
+            self._commit(code, outcome)
         if outcome is not None and outcome.dropped_output:
             notes.append(f"[{outcome.dropped_output:,} more bytes of output were dropped]")
         if checked is not None and checked.findings:
@@ -251,6 +270,16 @@ class Session:
             calls=calls.records,
             artifacts=artifacts,
         )
+
+    def _commit(self, code: str, outcome: Outcome | None) -> None:
+        """Tell the check what ran: to its end, up to an error, or, where there is no outcome, nobody knows how far."""
+        if self._checker is None:
+            return
+        if outcome is None:
+            self._checker.commit(code, failed=True)
+        else:
+            line = outcome.error.line if outcome.error is not None else None
+            self._checker.commit(code, failed=outcome.error is not None, failed_line=line, variables=outcome.names)
 
     async def _collect(self, bridge: Bridge, outcome: Outcome) -> tuple[tuple[Artifact, ...], list[str]]:
         """Fetch the files that the action wrote, up to the limit; name those that stay inside."""

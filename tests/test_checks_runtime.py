@@ -45,9 +45,7 @@ def messages(checker: Checker, code: str) -> list[str]:
         ("collections.Counter", "data.foo", "data.most_common(1)[0]"),
     ],
 )
-def test_where_inference_gives_up_the_runtime_type_counts(
-    checker: Checker, told: str, wrong: str, right: str
-) -> None:
+def test_where_inference_gives_up_the_runtime_type_counts(checker: Checker, told: str, wrong: str, right: str) -> None:
     """A value from a library without types has the type that it has in the interpreter."""
     checker.commit("import library\ndata = library.load()", variables={"library": "builtins.module", "data": told})
     assert len(messages(checker, wrong)) == 1

@@ -105,11 +105,11 @@ TASKS = [
     ),
     Task(
         name="two steps back and forth",
-        question="Which date is 10 working days before 15 January 2027 in the United States, and how many calendar "
+        question="Which date is 10 working days before 29 January 2027 in the United States, and how many calendar "
         "days lie between the two?",
         right=mentions(
-            (date(2027, 1, 15) - add_working_days(date(2027, 1, 15), -10, "US")).days,
-            add_working_days(date(2027, 1, 15), -10, "US").day,
+            (date(2027, 1, 29) - add_working_days(date(2027, 1, 29), -10, "US")).days,
+            add_working_days(date(2027, 1, 29), -10, "US").day,
         ),
     ),
 ]

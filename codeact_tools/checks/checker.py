@@ -73,8 +73,11 @@ class Checker:
         self._lock = threading.Lock()
 
     async def prepare(self) -> None:
-        """Start the type checker and let it read the tools, so that the first check is as fast as the others."""
-        await asyncio.to_thread(self._diagnose, read("pass"))
+        """Start the type checker and let it read the tools, so that the first check is as fast as the others.
+
+        Where that fails, the first check says so.
+        """
+        await asyncio.to_thread(self._types, read("pass"), self._history.scope)
 
     async def check(self, code: str) -> CheckResult:
         """Check ``code`` as the session's next action."""
@@ -128,11 +131,17 @@ class Checker:
         self._history.clear()
 
     async def aclose(self) -> None:
-        """End the type checker's process."""
-        await asyncio.to_thread(self.close)
+        """End the type checker's process, also under a check that is still running; idempotent."""
+        self._server.interrupt()
+        try:
+            await asyncio.to_thread(self.close)
+        except asyncio.CancelledError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """`aclose`, for callers without an event loop."""
+        self._server.interrupt()
         with self._lock:
             self._server.close()
 

@@ -122,7 +122,7 @@ class ImportPolicy:
         if bound:
             parts.append(f"{_and(bound)} can be used without an import.")
         if tools := self._tools_for(module):
-            parts.append(f"Use {tools} instead.")
+            parts.append(f"Leave this line out: {tools} may do what you need.")
         elif module.partition(".")[0] not in sys.stdlib_module_names:
             meant = nearest(module, [*self._allowed, *(f"tools.{name}" for name in self._names.toolkits)])
             if meant and meant != "*":

@@ -70,6 +70,7 @@ class TypeServer:
         self._cells: list[_Cell] = []
         self._request = 0
         self._serial = 0
+        self._closed = False
 
     def diagnose(self, cells: Sequence[str], *, seconds: float) -> list[Diagnostic]:
         """What ``ty`` finds in the last of ``cells``, the earlier ones being the session so far.
@@ -94,8 +95,16 @@ class TypeServer:
         finally:
             timer.cancel()
 
+    def interrupt(self) -> None:
+        """Make a `diagnose` that is under way fail at once, and every later one; may be called from any thread."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
-        """End the process and remove the stubs from the disk."""
+        """End the process and remove the stubs from the disk; nothing can be asked any more."""
+        self._closed = True
         self._stop()
         if self._folder is not None:
             self._folder.cleanup()
@@ -108,6 +117,8 @@ class TypeServer:
             process.kill()
 
     def _start(self) -> None:
+        if self._closed:
+            raise ServerUnavailable("the type checker ty is closed")
         if self._process is not None and self._process.poll() is None:
             return
         self._stop()
@@ -124,6 +135,8 @@ class TypeServer:
             # Nothing of the host's configuration or environments may reach it: no VIRTUAL_ENV, no user-level ty.toml.
             env={"PATH": "", "HOME": str(root), "XDG_CONFIG_HOME": str(root)},
         )
+        if self._closed:
+            self._process.kill()
         self._ask(
             "initialize",
             {

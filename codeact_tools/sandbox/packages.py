@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_SLOW: Final = {"matplotlib": ("matplotlib.pyplot",)}
+"""Submodules that nearly every action on a package needs, and that take long to import."""
 _EXTRA: Final = re.compile(r"\bextra\s*==")
 
 
@@ -22,7 +24,7 @@ class PackageSet(NamedTuple):
     paths: tuple[str, ...] = ()
     """Files and folders, each directly in a folder of `sys.path`."""
     imports: tuple[str, ...] = ()
-    """The top-level modules of the packages that were asked for, not those of their requirements."""
+    """The top-level modules of the packages that were asked for, not those of their requirements, and a few below."""
 
 
 def find_packages(names: Iterable[str]) -> PackageSet:
@@ -42,7 +44,8 @@ def find_packages(names: Iterable[str]) -> PackageSet:
         for module, holders in owners.items()
         if distribution.name in holders and not module.startswith("_")
     }
-    return PackageSet(tuple(paths), tuple(modules))
+    imports = [name for module in modules for name in (module, *_SLOW.get(module, ()))]
+    return PackageSet(tuple(paths), tuple(imports))
 
 
 def _distribution(name: str, owners: Mapping[str, list[str]]) -> importlib.metadata.Distribution:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidCall
+from .link import to_json
 from .values import Codec, WireError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Tool:
         self._link = link
         self._codec = codec
         self._qualified: str = entry["qualified"]
+        self._json_name = to_json(self._qualified)
         self.__name__ = entry["name"]
         self.__qualname__ = entry["name"]
         self.__module__ = f"tools.{entry['toolkit']}" if entry.get("toolkit") else "tools"
@@ -32,7 +34,7 @@ class Tool:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it and wait."""
-        return self._result(self._link.call(self._qualified, *self._encode(args, kwargs)))
+        return self._result(self._link.call(self._json_name, *self._encode(args, kwargs)))
 
     def __repr__(self) -> str:
         return f"<tool {self._text()}>"
@@ -87,7 +89,7 @@ class AsyncTool(Tool):
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it; concurrent under ``asyncio.gather``."""
-        return self._result(await self._link.call_async(self._qualified, *self._encode(args, kwargs)))
+        return self._result(await self._link.call_async(self._json_name, *self._encode(args, kwargs)))
 
 
 class AsyncStreamTool(Tool):
@@ -167,7 +169,7 @@ class AsyncItems(AsyncIterator[Any]):
     async def _pull(self) -> Frame:
         link = self._tool._link
         if self._call is None:
-            frame = await link.call_async(self._tool._qualified, *self._arguments)
+            frame = await link.call_async(self._tool._json_name, *self._arguments)
             if frame["op"] == "raise":
                 return frame
             self._call = frame["call"]

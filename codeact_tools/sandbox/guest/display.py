@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .files import Folder
 
 _MANY = 5000
 """Items of a container beyond which its repr is not made in full, because it is cut anyway."""
@@ -47,14 +50,13 @@ def _table(value: Any) -> str:
         return repr(value)
 
 
-def save_figures() -> None:
-    """Save the open figures of matplotlib, where it is loaded, as ``figure-1.png`` ... in the working folder."""
+def save_figures(folder: Folder) -> None:
+    """Save the open figures of matplotlib, where it is loaded, as ``figure-1.png`` ... of the working folder."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is None:
         return
     for number in pyplot.get_fignums():
-        taken = 1
-        while os.path.exists(f"figure-{taken}.png"):  # noqa: PTH110 - pathlib costs every session its import
-            taken += 1
-        pyplot.figure(number).savefig(f"figure-{taken}.png", bbox_inches="tight")
+        picture = io.BytesIO()
+        pyplot.figure(number).savefig(picture, format="png", bbox_inches="tight")
+        folder.add("figure", "png", picture.getvalue())
     pyplot.close("all")

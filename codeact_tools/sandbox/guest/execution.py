@@ -59,7 +59,7 @@ class Interpreter:
         except BaseException as failure:
             error = report.describe(failure, self.namespace)
         try:
-            display.save_figures()
+            display.save_figures(self._folder)
         except Exception as failure:
             self._console.stderr.write(f"[figures could not be saved: {report.headline(failure)}]\n")
         self._console.flush()

@@ -29,6 +29,8 @@ class Folder:
         self._root = root
         self._names: dict[str, str] = {}
         """The real path of each file that is shown under another one, because its name is not UTF-8."""
+        self._held: dict[str, bytes] = {}
+        """Files that the guest itself made where no folder can be written."""
         self._seen = self._stamps()
 
     @staticmethod
@@ -49,6 +51,17 @@ class Folder:
         """Path and size of every file."""
         return [[path, stamp[0]] for path, stamp in sorted(self._stamps().items())]
 
+    def add(self, stem: str, suffix: str, data: bytes) -> None:
+        """Keep a file of the guest's own as ``stem-1.suffix``, or under the next number that is free."""
+        taken = self._stamps()
+        number = next(number for number in range(1, len(taken) + 2) if f"{stem}-{number}.{suffix}" not in taken)
+        path = f"{stem}-{number}.{suffix}"
+        if self._root is None:
+            self._held[path] = data
+        else:
+            with open(os.path.join(self._root, path), "xb") as file:
+                file.write(data)
+
     def put(self, path: str, data: str, append: bool) -> None:
         """Write a file, or its next part."""
         target = self._resolve(path)
@@ -63,6 +76,9 @@ class Folder:
 
     def get(self, path: str, offset: int, size: int) -> tuple[str, bool]:
         """Read a part of a file, as base64, and whether it is the last."""
+        if path in self._held:
+            data = self._held[path][offset : offset + size]
+            return base64.b64encode(data).decode(), len(data) < size
         try:
             with open(self._resolve(path), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -81,7 +97,7 @@ class Folder:
         return os.path.join(self._root, self._names.get(path, path))
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
-        found: dict[str, tuple[int, int]] = {}
+        found = {path: (len(data), 0) for path, data in self._held.items()}
         length = 0
         if self._root is not None:
             for entry in _walk(self._root, _DEPTH):

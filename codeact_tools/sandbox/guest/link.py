@@ -23,10 +23,20 @@ if TYPE_CHECKING:
 Frame = dict[str, Any]
 _Found = TypeVar("_Found")
 
-to_json: Callable[[object], str] = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
-_from_json = json.JSONDecoder().decode
+
+def _make_to_json() -> Callable[[object], str]:
+    """`json.JSONEncoder.encode` makes a new encoder in C for each text, which takes longer than a small one."""
+    encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
+    make: Callable[..., Callable[[object, int], tuple[str, ...]]] | None = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    encode = make(None, encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    join = "".join
+    return lambda value: join(encode(value, 0))
+
+
+to_json = _make_to_json()
+_scan = json.JSONDecoder().scan_once
 _ENDED = "the action ended before this call did"
 _CLOSED = "tools can be called only while an action runs; await the task, or join the thread, that calls them"
 _STREAM_CLOSED = "a stream of items ends with the action that opened it; take what you need there, e.g. list(...) of it"
@@ -45,7 +55,10 @@ class Link:
         self._poll.register(fd_in, select.POLLIN)
         self._buffer = bytearray()
         self._writing = threading.Lock()
-        self._turn = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._turn = threading.Condition(self._lock)
+        """Notified when the reader stops reading."""
+        self._followers = 0
         self._reading = False
         self._requests: deque[Frame] = deque()
         self._replies: dict[int, Frame] = {}
@@ -101,7 +114,7 @@ class Link:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def call(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Frame:
-        """Call a tool and wait; the reply is a ``return`` or a ``raise`` frame."""
+        """Call a tool, whose name is JSON, and wait; the reply is a ``return`` or a ``raise`` frame."""
         return self.wait(self._submit(_tail(tool, args, kwargs), None))
 
     async def call_async(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Frame:
@@ -190,7 +203,7 @@ class Link:
     def _read_until(self, take: Callable[[], _Found | None], patience: float | None) -> _Found:
         while True:
             self._interrupts.check()
-            with self._turn:
+            with self._lock:
                 found = take()
                 if found is not None:
                     return found
@@ -202,13 +215,21 @@ class Link:
                 if self._readable(patience):
                     self._pump()
             finally:
-                with self._turn:
-                    self._reading = False
-                    self._turn.notify_all()
+                self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        with self._lock:
+            self._reading = False
+            if self._followers:
+                self._turn.notify_all()
 
     @interruptible
     def _follow(self, patience: float | None) -> None:
-        self._turn.wait(patience)
+        self._followers += 1
+        try:
+            self._turn.wait(patience)
+        finally:
+            self._followers -= 1
 
     @interruptible
     def _readable(self, patience: float | None) -> bool:
@@ -220,13 +241,16 @@ class Link:
         if not chunk:
             os._exit(0)  # the host is gone
         buffer = self._buffer
+        if not buffer and len(chunk) == 4 + int.from_bytes(chunk[:4], "big"):
+            self._dispatch(_scan(chunk[4:].decode(), 0)[0])  # most often it is one whole message
+            return
         buffer += chunk
         start = 0
         while len(buffer) - start >= 4:
             end = start + 4 + int.from_bytes(buffer[start : start + 4], "big")
             if len(buffer) < end:
                 break
-            self._dispatch(_from_json(buffer[start + 4 : end].decode()))
+            self._dispatch(_scan(buffer[start + 4 : end].decode(), 0)[0])
             start = end
         del buffer[:start]
 
@@ -251,7 +275,7 @@ class Link:
 
     @critical
     def _watch(self, loop: asyncio.AbstractEventLoop, change: int) -> None:
-        with self._turn:
+        with self._lock:
             before = self._watched.get(loop, 0)
             self._watched[loop] = now = before + change
             if not now:
@@ -263,7 +287,7 @@ class Link:
 
     @critical
     def _on_readable(self) -> None:
-        with self._turn:
+        with self._lock:
             if self._reading:
                 return
             self._reading = True
@@ -271,9 +295,7 @@ class Link:
             if self._poll.poll(0):
                 self._pump()
         finally:
-            with self._turn:
-                self._reading = False
-                self._turn.notify_all()
+            self._stop_reading()
 
     def _write(self, data: bytes) -> None:
         written = os.write(self._out, data)
@@ -289,7 +311,7 @@ def _settle(future: asyncio.Future[Frame], frame: Frame) -> None:
 
 
 def _tail(tool: str, args: list[Any], kwargs: dict[str, Any]) -> bytes:
-    return f',"tool":{to_json(tool)},"args":{to_json(args)},"kwargs":{to_json(kwargs)}}}'.encode()
+    return f',"tool":{tool},"args":{to_json(args)},"kwargs":{to_json(kwargs) if kwargs else "{}"}}}'.encode()
 
 
 def _encode(frame: Frame) -> bytes:

@@ -36,12 +36,15 @@ from .layout import FOLDER, layout
 from .lockdown import BRIDGE, Order, Plan, keep_only, lock_down
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MESSAGE: Final = 1 << 17
 FIRST: Final = 1
 """The process number that every guest sees as its own, in a process tree of its own."""
 _DESCRIPTORS: Final = 1024
+_IMPORTS_MB: Final = 64
+"""For what packages write when they are imported, such as matplotlib's list of fonts."""
+_FOLDERS: Final = ("TMPDIR", "MPLCONFIGDIR")
 _PRELOADS: Final = (
     *("abc", "argparse", "ast", "asyncio", "base64", "bisect", "builtins", "calendar", "codecs", "collections"),
     *("collections.abc", "concurrent.futures", "contextlib", "contextvars", "copy", "csv", "dataclasses", "datetime"),
@@ -142,8 +145,12 @@ def _prepare(setup: Setup, control: socket.socket, host: int) -> tuple[Plan, int
             tree = namespaces.own_process_tree()
             namespaces.build_root(seen)
             _rehearse(tree, namespaces.NOBODY)
+            namespaces.mount_scratch(_IMPORTS_MB, os.geteuid())  # until a guest's own covers it
         seccomp.assemble(FIRST, own_root=True)  # the same for all guests, so it is made before the first fork
-    _import(setup)
+        _import(setup)
+    else:
+        with tempfile.TemporaryDirectory(prefix="guest-", dir="/tmp") as folder, _environment(_FOLDERS, folder):
+            _import(setup)
     plan = Plan(
         jail=setup.jail,
         landlock=abi > 0,
@@ -187,6 +194,15 @@ def _continue_in_child(control: socket.socket, host: int) -> None:
     os.close(host)
     os.waitpid(child, 0)
     os._exit(0)
+
+
+@contextlib.contextmanager
+def _environment(names: Iterable[str], value: str) -> Iterator[None]:
+    """Set the variables for a while."""
+    before = {name: os.environ[name] for name in names}
+    os.environ.update(dict.fromkeys(names, value))
+    yield
+    os.environ.update(before)
 
 
 def _import(setup: Setup) -> None:
