@@ -31,6 +31,7 @@ from .sandbox import resolve_sandbox
 from .sandbox.base import Limits, Sandbox, SandboxRequest
 from .sandbox.bridge import Bridge, Outcome
 from .sandbox.manifest import build_manifest
+from .sandbox.packages import importable
 from .toolkits import ToolSource, resolve_tools
 from .wire import Codec
 
@@ -98,7 +99,7 @@ class Session:
         """Which sandbox was chosen, and why."""
         self._sandbox, self.choice = resolve_sandbox(sandbox)
         self._check: CheckMode = check
-        self.allow_imports = (*allow_imports, *packages)
+        self.allow_imports = (*allow_imports, *importable(packages))
         """What an action may import besides ``tools``."""
         self._packages = tuple(packages)
         self._observation_chars = observation_chars

@@ -48,6 +48,27 @@ def find_packages(names: Iterable[str]) -> PackageSet:
     return PackageSet(tuple(paths), tuple(imports))
 
 
+def importable(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the modules by which the packages are imported: ``sklearn`` for ``scikit-learn``.
+
+    For a package that is not installed here, as for a sandbox elsewhere, its name is taken for its module's.
+    """
+    if not names:
+        return ()
+    owners = importlib.metadata.packages_distributions()
+    found: dict[str, None] = {}
+    for name in names:
+        key = _key(name)
+        modules = [module for module, holders in owners.items() if key in map(_key, holders) and module[0] != "_"]
+        found.update(dict.fromkeys([name] if name in owners else modules or [name.replace("-", "_")]))
+    return tuple(found)
+
+
+def _key(name: str) -> str:
+    """The name as package registries compare it, see PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _distribution(name: str, owners: Mapping[str, list[str]]) -> importlib.metadata.Distribution:
     try:
         return importlib.metadata.distribution(name)
@@ -72,7 +93,7 @@ def _with_requirements(
     waiting = list(wanted)
     while waiting:
         distribution = waiting.pop()
-        key = re.sub(r"[-_.]+", "-", distribution.name).lower()
+        key = _key(distribution.name)
         if key in seen:
             continue
         seen.add(key)

@@ -56,7 +56,10 @@ def save_figures(folder: Folder) -> None:
     if pyplot is None:
         return
     for number in pyplot.get_fignums():
+        figure = pyplot.figure(number)
+        if len(figure.get_children()) < 2:  # its background and nothing else, as `plt.savefig` leaves behind
+            continue
         picture = io.BytesIO()
-        pyplot.figure(number).savefig(picture, format="png", bbox_inches="tight")
+        figure.savefig(picture, format="png", bbox_inches="tight")
         folder.add("figure", "png", picture.getvalue())
     pyplot.close("all")

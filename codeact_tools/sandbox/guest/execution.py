@@ -83,7 +83,8 @@ class Interpreter:
         name = _assigned(tree) if self._console.quiet else None
         if name is None or name not in self.namespace:
             return None
-        return f"{name} = {display.show(self.namespace[name], self.echo_limit)}"
+        shown = display.show(self.namespace[name], self.echo_limit)
+        return f"{name} =\n{shown}" if "\n" in shown else f"{name} = {shown}"
 
     def _compile(self, tree: Any, filename: str, mode: str) -> CodeType:
         code: CodeType = compile(tree, filename, mode, flags=self._flags, dont_inherit=True)

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -63,7 +64,7 @@ class Link:
         self._requests: deque[Frame] = deque()
         self._replies: dict[int, Frame] = {}
         self._waiting: dict[int, asyncio.Future[Frame] | None] = {}
-        self._watched: dict[asyncio.AbstractEventLoop, int] = {}
+        self._watching: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._abandoned: deque[int] = deque()
         self._calls = 0
         self._first = 1
@@ -154,7 +155,7 @@ class Link:
 
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Frame] = loop.create_future()
-        self._watch(loop, +1)
+        self._watch(loop)
         call = 0
         try:
             call = send(future)
@@ -164,8 +165,6 @@ class Link:
             if call:
                 self.abandon(call)
             raise
-        finally:
-            self._watch(loop, -1)
 
     @critical
     def _submit(self, tail: bytes, future: asyncio.Future[Frame] | None) -> int:
@@ -274,16 +273,13 @@ class Link:
             loop.call_soon_threadsafe(_settle, future, frame)
 
     @critical
-    def _watch(self, loop: asyncio.AbstractEventLoop, change: int) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop read what arrives, from now on; where somebody else reads, it finds nothing."""
         with self._lock:
-            before = self._watched.get(loop, 0)
-            self._watched[loop] = now = before + change
-            if not now:
-                del self._watched[loop]
-        if not before:
-            loop.add_reader(self._in, self._on_readable)
-        elif not now and not loop.is_closed():
-            loop.remove_reader(self._in)
+            if loop in self._watching:
+                return
+            self._watching.add(loop)
+        loop.add_reader(self._in, self._on_readable)
 
     @critical
     def _on_readable(self) -> None:

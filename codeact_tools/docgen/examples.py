@@ -1,0 +1,143 @@
+"""Examples of docstrings, executed: what the pages show is what really came out."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import doctest
+import inspect
+import io
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any, Final, Literal
+
+from ..context import ToolContext
+from ..invocation import invoke
+from ..specs import ToolSpec
+
+Policy = Literal["safe", "all", "none"]
+"""Which examples run: ``safe``: of tools that only read and reach out to nothing; ``all``; ``none``."""
+
+_OPTIONS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+_FAILED: Final = "Traceback (most recent call last):"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One ``>>>`` statement of an example, and what became of it."""
+
+    source: str
+    """Without prompts."""
+    want: str
+    """The output that the docstring shows."""
+    got: str | None
+    """The output that came; None where the statement did not run."""
+    matches: bool = True
+    """Whether what came is what the docstring shows."""
+
+    @property
+    def output(self) -> str:
+        """What a reader should see: the real output, or the written one where the statement did not run."""
+        return self.want if self.got is None else self.got
+
+    @property
+    def transcript(self) -> str:
+        """The statement with prompts, and its output."""
+        first, *more = self.source.rstrip("\n").split("\n")
+        lines = [f">>> {first}", *(f"... {line}".rstrip() for line in more), *self.output.rstrip("\n").split("\n")]
+        return "\n".join(line for line in lines if line or self.output)
+
+
+def runs_examples(spec: ToolSpec, policy: Policy) -> bool:
+    """Whether ``policy`` lets the examples of a tool run."""
+    return policy == "all" or (policy == "safe" and spec.effects.read_only and not spec.effects.open_world)
+
+
+def run_examples(spec: ToolSpec, *, policy: Policy = "safe") -> tuple[tuple[Run, ...], ...]:
+    """Run the examples of a tool's docstring in its module's namespace; they share their variables, in order.
+
+    A statement marked ``# doctest: +SKIP`` does not run. ``await`` works at the top level.
+
+    Args:
+        spec: The tool.
+        policy: Whether its examples may run.
+
+    Returns:
+        For each example its statements.
+    """
+    parser = doctest.DocTestParser()
+    parsed = [parser.get_examples(text) for text in spec.examples]
+    if not parsed or not runs_examples(spec, policy):
+        return tuple(tuple(_unrun(each) for each in examples) for examples in parsed)
+    with asyncio.Runner() as runner:
+        names = _namespace(spec, runner)
+        return tuple(tuple(_run(each, names, runner) for each in examples) for examples in parsed)
+
+
+def _unrun(example: doctest.Example) -> Run:
+    return Run(source=example.source, want=example.want, got=None)
+
+
+def _run(example: doctest.Example, names: dict[str, Any], runner: asyncio.Runner) -> Run:
+    if example.options.get(doctest.SKIP):
+        return _unrun(example)
+    flags = _OPTIONS
+    for flag, is_set in example.options.items():
+        flags = flags | flag if is_set else flags & ~flag
+    got = _output(example.source, names, runner)
+    matches = doctest.OutputChecker().check_output(_comparable(example.want), _comparable(got), flags)
+    return Run(source=example.source, want=example.want, got=got, matches=matches)
+
+
+def _comparable(output: str) -> str:
+    """Of an error only its last line counts: where it was raised is no part of an example."""
+    return output.rstrip("\n").split("\n")[-1].split(".")[-1] + "\n" if output.startswith(_FAILED) else output
+
+
+def _output(source: str, names: dict[str, Any], runner: asyncio.Runner) -> str:
+    """What an interpreter would print for one statement."""
+    stream = io.StringIO()
+    shown = sys.displayhook
+    sys.displayhook = sys.__displayhook__
+    try:
+        with redirect_stdout(stream):
+            code = compile(source, "<example>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            _evaluate(code, names, runner)
+    except Exception as error:
+        summary = "".join(traceback.format_exception_only(error)).rstrip("\n").split("\n")[-1]
+        return f"{stream.getvalue()}{_FAILED}\n    ...\n{summary}\n"
+    finally:
+        sys.displayhook = shown
+    return stream.getvalue()
+
+
+def _evaluate(code: CodeType, names: dict[str, Any], runner: asyncio.Runner) -> None:
+    result = eval(code, names)  # noqa: S307 - an example of the toolkit's own docstring
+    if code.co_flags & inspect.CO_COROUTINE:
+        runner.run(_awaited(result))
+
+
+async def _awaited(result: Awaitable[object]) -> None:
+    await result
+
+
+def _namespace(spec: ToolSpec, runner: asyncio.Runner) -> dict[str, Any]:
+    """The names of the function's module, and the tool itself as an action calls it."""
+    function = inspect.unwrap(getattr(spec.function, "func", spec.function))
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    names = dict(vars(module)) if module is not None else {}
+    callable_ = _injected(spec, runner) if spec.injections else spec.function
+    return {**names, spec.name: callable_, spec.declared_name or spec.name: callable_, "__name__": "__examples__"}
+
+
+def _injected(spec: ToolSpec, runner: asyncio.Runner) -> Callable[..., Any]:
+    """The tool without the parameters that the host fills."""
+
+    async def call(*args: object, **kwargs: object) -> object:
+        return await invoke(spec, spec.bind(args, kwargs), ToolContext(tool=spec.qualified, config=spec.config))
+
+    return call if spec.kind == "coroutine" else lambda *args, **kwargs: runner.run(call(*args, **kwargs))
