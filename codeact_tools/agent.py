@@ -19,6 +19,7 @@ from .events import (
     ActionFinished,
     Artifact,
     Event,
+    Observation,
     ReplyFinished,
     RunFailed,
     RunFinished,
@@ -279,7 +280,7 @@ class Conversation:
                 observation = await self.session.arun(reply.code)
                 if self._answers.given and observation.ok:
                     return self._answers.value
-                output = patience.watch(reply.code, observation.text)
+                output = patience.watch(reply.code, observation)
                 shown = self._dialect.observe(output, steps_left=turns - turn)
             elif reply.answer is not None:
                 try:
@@ -329,23 +330,22 @@ class Patience:
         self._repeated = 0
         self._useless = 0
 
-    def watch(self, code: str, observation: str) -> str:
-        """Return the observation, with a nudge where the model has just seen the very same one from the same code."""
+    def watch(self, code: str, observation: Observation) -> str:
+        """Return what the model reads, with a nudge where it has just seen the very same from the same code."""
         self._useless = 0
-        seen = (code, _ACTION_NUMBER.sub("", observation))
+        text = observation.text
+        seen = (code, _ACTION_NUMBER.sub("", text))
         self._repeated = self._repeated + 1 if seen == self._last else 1
         self._last = seen
         if self._repeated == self.MOST_IN_A_ROW:
             raise ModelReplyError(
                 f"The model repeats itself: it wrote the same action {self.MOST_IN_A_ROW} times in a row, each with "
-                f"the same outcome ({first_line(observation)!r}). Rephrase the task, or use a stronger model."
+                f"the same outcome ({first_line(text)!r}). Rephrase the task, or use a stronger model."
             )
         if self._repeated == 1:
-            return observation
-        return (
-            f"{observation}\nYou ran exactly this before, with this outcome. "
-            "Write something else, or give your final answer."
-        )
+            return text
+        remedy = "Give your final answer now, without code." if observation.ok else "Write something else."
+        return f"{text}\nYou ran exactly this before, with this outcome. {remedy}"
 
     def cut_off(self, max_tokens: int) -> str:
         """The model ran into its token limit inside a block, so the block is incomplete."""
