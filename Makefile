@@ -55,7 +55,7 @@ $(VENV)/.demo: $(PROJECTS) .ci/environment.py
 	@touch $@
 
 $(VENV)/.dev: $(PROJECTS) .ci/environment.py
-	@$(ENVIRONMENT) --group dev -e '.[check,docs,embedded,endpoint]' $(TOOLKITS)
+	@$(ENVIRONMENT) --group dev -e '.[check,docs,e2b-test,embedded,endpoint]' $(TOOLKITS)
 	@touch $(VENV)/.demo $@
 
 # The build for CPUs comes first: the ordinary one brings gigabytes of CUDA.

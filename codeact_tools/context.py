@@ -41,7 +41,8 @@ class Depends:
     """A dependency that the host injects: ``db: Annotated[Database, Depends(open_database)]``.
 
     The factory is called for each call of the tool, with the `ToolContext` if it takes a parameter. It is a function,
-    an ``async def``, or a generator (also an async one) that yields the value once and cleans up after the call.
+    an ``async def``, or a generator (also an async one) that yields the value once and cleans up after the call, with
+    or without `contextlib.contextmanager` around it.
     """
 
     factory: Callable[..., Any]

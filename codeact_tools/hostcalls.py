@@ -7,6 +7,7 @@ import contextvars
 import inspect
 import json
 import time
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any, Literal
@@ -102,9 +103,10 @@ class HostCalls:
             if not spec.plain:
                 return self._answer(call, spec, bound)
             self._tell(ToolCalled, call)
+            plain = _PlainCall(self, call, spec, bound)
+            return plain if spec.kind == "function" else plain.go_on()
         except Exception as error:
             raise self._refused(call, error) from error
-        return _PlainCall(self, call, spec, bound)
 
     async def _answer(self, call: _Call, spec: ToolSpec, bound: BoundCall) -> Any:
         try:
@@ -125,6 +127,12 @@ class HostCalls:
         """A call is over."""
         call.finish(result, error)
         self._tell(ToolReturned, call)
+
+    def finish_in_thread(self, call: _Call, *, result: object, error: str | None, loop: AbstractEventLoop) -> None:
+        """A call is over; the listener is told on the event loop."""
+        call.finish(result, error)
+        if self._listener is not None:
+            loop.call_soon_threadsafe(self._tell, ToolReturned, call)
 
     def _refused(self, call: _Call, error: Exception) -> CallRefused:
         self.finish(call, error=f"{type(error).__name__}: {error}")
@@ -207,7 +215,7 @@ class HostCalls:
             InvalidResult: It cannot cross.
         """
         try:
-            return self._codec.encode(value)
+            return self._codec.encode_as(value, spec.item)
         except WireError as error:
             raise InvalidResult(f"{spec.qualified} returned what cannot be sent to the action: {error}") from error
 
@@ -290,7 +298,7 @@ class _Call:
 class _PlainCall:
     """A call of a plain synchronous tool, answered in a worker thread; see `Work`."""
 
-    __slots__ = ("_bound", "_call", "_context", "_error", "_host", "_result", "_spec")
+    __slots__ = ("_bound", "_call", "_context", "_error", "_host", "_loop", "_result", "_spec")
 
     def __init__(self, host: HostCalls, call: _Call, spec: ToolSpec, bound: BoundCall) -> None:
         self._host = host
@@ -298,6 +306,7 @@ class _PlainCall:
         self._spec = spec
         self._bound = bound
         self._context = contextvars.copy_context()
+        self._loop = asyncio.get_running_loop()
         self._result: object = None
         self._error: str | None = None
 
@@ -306,7 +315,7 @@ class _PlainCall:
         try:
             value = self._context.run(call_here, self._spec, self._bound)
             if inspect.isawaitable(value):
-                return self._go_on(value)
+                return self.go_on(value)
             return self._checked(value)
         except Exception as error:
             self._error = f"{type(error).__name__}: {error}"
@@ -314,7 +323,7 @@ class _PlainCall:
 
     def answered(self) -> None:
         """Close the record."""
-        self._host.finish(self._call, result=self._result, error=self._error)
+        self._host.finish_in_thread(self._call, result=self._result, error=self._error, loop=self._loop)
 
     def cancelled(self) -> None:
         """Close the record; the late result is dropped."""
@@ -326,18 +335,18 @@ class _PlainCall:
         self._result = result
         return answer
 
-    async def _go_on(self, value: Any) -> Any:
-        """The function has returned an awaitable, which belongs to the event loop."""
+    async def go_on(self, value: Any = None) -> Any:
+        """Answer on the event loop, with what the function's awaitable gives; by default it is called now."""
         try:
+            value = call_here(self._spec, self._bound) if value is None else value
             answer = self._checked(await finish_awaitable(self._spec, value))
         except Exception as error:
-            self._error = f"{type(error).__name__}: {error}"
+            self._host.finish(self._call, error=f"{type(error).__name__}: {error}")
             raise self._host.refusal(self._call.tool, error) from error
         except BaseException:
-            self._error = "cancelled"
+            self._host.finish(self._call, error="cancelled")
             raise
-        finally:
-            self.answered()
+        self._host.finish(self._call, result=self._result)
         return answer
 
 

@@ -62,8 +62,14 @@ def call_here(spec: ToolSpec, bound: BoundCall) -> Any:
 
 async def finish_awaitable(spec: ToolSpec, value: Any) -> Any:
     """Wait for what a plain function returned, with the same exceptions as `call_here`."""
-    async with _guarded(spec):
+    try:
         return await value
+    except CodeActError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, _declared(spec)):
+            raise
+        raise _failed(spec, error) from error
 
 
 async def _run_once(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
@@ -189,10 +195,12 @@ async def _with_injected(
 async def _resolve(dependency: Depends, context: ToolContext, stack: AsyncExitStack) -> Any:
     factory = dependency.factory
     arguments = (context,) if inspect.signature(factory).parameters else ()
-    if inspect.isasyncgenfunction(factory):
-        return await stack.enter_async_context(asynccontextmanager(factory)(*arguments))
-    if inspect.isgeneratorfunction(factory):
-        manager = contextmanager(factory)(*arguments)
+    inner = inspect.unwrap(factory)  # differs where `contextmanager` has wrapped it already
+    if inspect.isasyncgenfunction(inner):
+        scope = asynccontextmanager(factory) if factory is inner else factory
+        return await stack.enter_async_context(scope(*arguments))
+    if inspect.isgeneratorfunction(inner):
+        manager = (contextmanager(factory) if factory is inner else factory)(*arguments)
         value = await in_thread(manager.__enter__)
 
         async def leave(*details: Any) -> Any:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from . import vocabulary
 from .definitions import TypeDef, docstring_source
 from .expressions import TypeExpr, Variable
 from .registry import ToolRegistry
@@ -98,9 +99,14 @@ def render_types(definitions: Sequence[TypeDef], variables: Iterable[str] = ()) 
         definitions: In the order in which they are shown.
         variables: Type variables that signatures use besides those of generic classes.
     """
-    imported = [each.name for each in definitions if each.kind == "import" and each.base != "builtins"]
+    foreign = [each for each in definitions if each.kind == "import" and vocabulary.is_foreign(each.python)]
+    standard = [each for each in definitions if each.kind == "import" and each.base != "builtins"]
+    imported = [each.name for each in standard if each not in foreign]
     own = (each.name for definition in definitions for each in definition.variables)
     parts = [f"# defined already: {', '.join(imported)}"] if imported else []
+    for each in foreign:
+        instead = vocabulary.WITHOUT[each.python.__name__]
+        parts.append(f"# {each.name}: of {each.base} where it can be imported, else {instead}")
     parts += [f'{name} = TypeVar("{name}")' for name in dict.fromkeys([*own, *variables])]
     one_liners = [each.source() for each in definitions if each.kind == "alias"]
     bodies = [each.source() for each in definitions if each.kind not in ("alias", "import")]

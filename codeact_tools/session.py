@@ -107,7 +107,7 @@ class Session:
         """Called with each event; may be replaced between two actions."""
         self._codec = Codec(self.registry.catalog)
         self._host_calls = HostCalls(self.registry, self._codec, run_id=self.run_id, approve=approve)
-        self._checker = Checker(self.registry, allow_imports=self.allow_imports) if check != "off" else None
+        self._checker = self._make_checker() if check != "off" else None
         self._preparing: asyncio.Task[None] | None = None
         """Starts the type checker while the sandbox opens."""
         self._bridge: Bridge | None = None
@@ -115,9 +115,12 @@ class Session:
         self._portal: Portal | None = None
         self._turn = 0
         self._notice: str | None = None
-        self._warned: set[str] = set()
+        self._warned = False
         self._closed = False
         self._one_at_a_time = asyncio.Lock()
+
+    def _make_checker(self) -> Checker:
+        return Checker(self.registry, allow_imports=self.allow_imports, packages=self._packages)
 
     # ---- opening and closing -------------------------------------------------------------------------------------
 
@@ -223,8 +226,8 @@ class Session:
         if self._checker is None:
             return None
         result = await self._checker.check(code)
-        if result.degraded and result.degraded not in self._warned:
-            self._warned.add(result.degraded)
+        if result.degraded and not self._warned:
+            self._warned = True
             self._emit(WarningRaised(message=result.degraded))
         self._emit(ActionChecked(findings=result.findings, effects=result.effects, seconds=result.seconds))
         return result

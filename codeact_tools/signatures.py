@@ -55,12 +55,25 @@ Opaque = Annotated[_T, OpaqueMarker()]
 """``Opaque[Connection]``: a value that stays on the host; the action gets a handle and can pass it on."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Stays:
+    """Stands for a class where its values stay on the host."""
+
+    cls: type[Any]
+
+    @property
+    def __name__(self) -> str:
+        return f"{self.cls.__name__}Handle"
+
+
 class Catalog:
     """The types that a set of tools mentions, by the name that the model sees."""
 
     def __init__(self, reserved: Collection[str] = ()) -> None:
         self.types: dict[str, TypeDef] = {}
         """Definitions by name; what a definition mentions comes before it, but for recursion."""
+        self.large: dict[str, type[Any]] = {}
+        """Classes that cross as values, by the names of their handles where they are `Opaque`."""
         self._names: dict[Any, str] = {}
         self._owners: dict[str, Any] = {}
         self._replaced: list[TypeDef] = []
@@ -123,7 +136,7 @@ class Catalog:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Forget what is added inside the block if it raises."""
-        tables: tuple[dict[Any, Any], ...] = (self.types, self._names, self._owners)
+        tables: tuple[dict[Any, Any], ...] = (self.types, self.large, self._names, self._owners)
         sizes = [len(table) for table in tables]
         replaced = len(self._replaced)
         try:
@@ -242,6 +255,8 @@ class Catalog:
         if name is None:
             name = self._define(cls, owner)
         definition = self.types.get(name)
+        if definition is not None and definition.kind == "handle":
+            raise self._ambiguous(cls, owner)
         if cls in vocabulary.IMPORTS or (definition is not None and definition.kind == "import"):
             return Ref(
                 name, (self._walk(arguments[0] if arguments else str, owner),) if cls is vocabulary.PATTERN else ()
@@ -284,10 +299,35 @@ class Catalog:
     def _handle(self, cls: Any, owner: str) -> TypeExpr:
         if not isinstance(cls, type):
             raise DefinitionError(f"{owner}: Opaque takes a class, not {_source(cls)!r}.")
+        if cls in vocabulary.BUILTIN or cls in vocabulary.CONTAINERS or cls in vocabulary.IMPORTS:
+            raise DefinitionError(
+                f"{owner}: a {cls.__name__} cannot be Opaque, because an action can make one itself; keep it in a "
+                f"class of its own and write Opaque of that."
+            )
+        if vocabulary.is_foreign(cls):
+            return self._large_handle(cls)
         if (name := self._names.get(cls)) is None:
             name = self._claim(cls)
             self._add(cls, name, kind="handle", doc=class_doc(cls))
+        elif self.types[name].kind != "handle":
+            raise self._ambiguous(cls, owner)
         return Ref(name)
+
+    def _large_handle(self, cls: type[Any]) -> TypeExpr:
+        """A handle to a table, an array or an image, which may cross as a value elsewhere."""
+        key = _Stays(cls)
+        if (name := self._names.get(key)) is None:
+            name = self._claim(key)
+            self._add(cls, name, kind="handle", doc=f"A {cls.__name__} that stays where it is.")
+            self.large[name] = cls
+        return Ref(name)
+
+    def _ambiguous(self, cls: type[Any], owner: str) -> DefinitionError:
+        return DefinitionError(
+            f"{owner}: {cls.__name__!r} crosses as a value in one place and stays on the host (Opaque) in another; "
+            f"keep what stays in a class of its own, e.g. 'class Held{cls.__name__}: value: {cls.__name__}', and "
+            f"write Opaque[Held{cls.__name__}]."
+        )
 
     def _record(self, cls: type[Any], record: RawRecord, owner: str) -> str:
         name = self._claim(cls)
@@ -319,6 +359,11 @@ class Catalog:
 
     def _field(self, cls: type[Any], raw: RawField, owner: str) -> FieldDef:
         expression = self._walk(raw.annotation, f"{owner}: field {cls.__name__}.{raw.name}")
+        if any(name in self.large for name in expression.references()):
+            raise DefinitionError(
+                f"{owner}: field {cls.__name__}.{raw.name}: {_source(raw.annotation)} is supported in a signature "
+                f"only; keep the value in a class of its own and write Opaque of that."
+            )
         return FieldDef(
             name=raw.name, type=expression, default=raw.default, has_factory=raw.has_factory, init=raw.init,
             stored=raw.stored, required=raw.required, kw_only=raw.kw_only, attribute=raw.attribute, doc=raw.doc,

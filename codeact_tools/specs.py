@@ -181,16 +181,21 @@ class ToolSpec:
         return self.options.strict
 
     @property
+    def item(self) -> TypeExpr:
+        """Of streamed kinds: the type of each item; else that of the result."""
+        return self.returns.children()[0] if self.streams else self.returns
+
+    @property
     def streams(self) -> bool:
         """Whether it yields items one by one."""
         return self.kind in ("generator", "async_generator")
 
     @cached_property
     def plain(self) -> bool:
-        """Whether a call is no more than validation and one call of a synchronous function."""
+        """Whether a call is no more than validation and one call of the function, which is not a generator."""
         options = self.options
         special = options.approval or options.cache or options.retries or options.concurrency is not None
-        return self.kind == "function" and not special and options.timeout is None and not self.injections
+        return not self.streams and not special and options.timeout is None and not self.injections
 
     def signature(self, *, constraints: bool = True, quote: bool = False) -> str:
         """``search_orders(query: str, limit: int = 20) -> list[Order]``, with constraints if there are any.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import sys
 import types
@@ -15,6 +16,7 @@ import typing_extensions
 from pydantic import ConfigDict, GetCoreSchemaHandler, PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import ArgsKwargs, CoreSchema, SchemaError, SchemaValidator, core_schema
 
+from . import vocabulary
 from .errors import DefinitionError
 from .expressions import UNSET
 from .records import inspect_record
@@ -68,9 +70,9 @@ def _close(schema: Any, seen: set[int]) -> None:
     if not isinstance(schema, dict | list | tuple) or id(schema) in seen:
         return
     seen.add(id(schema))
-    if isinstance(schema, dict) and schema.get("type") == "typed-dict":
-        if schema.get("extra_behavior") != "allow" and "extra_fields_behavior" not in schema.get("config", {}):
-            schema["extra_behavior"] = "forbid"
+    if isinstance(schema, dict) and schema.get("type") == "typed-dict" and schema.get("extra_behavior") != "allow":
+        declared = schema.get("config", {}).get("extra_fields_behavior")
+        schema["extra_behavior"] = declared or "forbid"
     for each in schema.values() if isinstance(schema, dict) else schema:
         _close(each, seen)
 
@@ -83,7 +85,9 @@ def host_type(annotation: Any, inside: frozenset[Any] = frozenset()) -> Any:
         inside: The classes around it; one that contains itself is validated in a second step, when a value is there.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if _is_foreign(annotation):
+    if vocabulary.is_foreign(origin or annotation):
+        return Annotated[origin or annotation, _Converted()]
+    if _is_unknown(annotation):
         if annotation in inside:
             return Annotated[Any, _Later(annotation)]
         adapt = _attrs_class if hasattr(annotation, "__attrs_attrs__") else _typeddict
@@ -106,7 +110,7 @@ def host_type(annotation: Any, inside: frozenset[Any] = frozenset()) -> Any:
     return origin[replaced if len(replaced) > 1 else replaced[0]] if origin is not None else annotation
 
 
-def _is_foreign(annotation: Any) -> bool:
+def _is_unknown(annotation: Any) -> bool:
     """Whether pydantic does not know the class: before Python 3.12, those of `typing.TypedDict` too."""
     if isinstance(annotation, type) and hasattr(annotation, "__attrs_attrs__"):
         return True
@@ -150,6 +154,42 @@ class _AttrsSchema:
             return value if isinstance(value, cls) else build(value)
 
         return core_schema.no_info_wrap_validator_function(choose, built)
+
+
+class _Converted:
+    """Takes what pandas and NumPy make an array or a table of: an action in a sandbox without them passes lists."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        instance = core_schema.is_instance_schema(source)
+        make = _MAKERS.get(source.__name__)
+        if make is None:
+            return instance
+        lax = core_schema.no_info_before_validator_function(functools.partial(_converted, source, make), instance)
+        return core_schema.lax_or_strict_schema(lax_schema=lax, strict_schema=instance)
+
+
+def _converted(cls: type[Any], make: Callable[[Any], Any], value: Any) -> Any:
+    """``value`` as an instance; itself where it is none of what an action writes for one, or cannot become one."""
+    if isinstance(value, cls) or not isinstance(value, list | tuple | dict):
+        return value
+    try:
+        return make(value)
+    except (ValueError, TypeError):
+        return value
+
+
+def _array(value: Any) -> Any:
+    made = importlib.import_module("numpy").array(value)
+    if made.dtype.kind == "O":
+        raise TypeError("an array of objects")
+    return made
+
+
+def _frame(value: Any) -> Any:
+    return importlib.import_module("pandas").DataFrame(value)
+
+
+_MAKERS: Final = {"ndarray": _array, "DataFrame": _frame}
 
 
 class _Later:

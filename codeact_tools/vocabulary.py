@@ -52,6 +52,20 @@ FOREIGN: Final = {
 }
 """Classes of other libraries that cross as themselves, by module and name, and where the guest imports them from."""
 
+WITHOUT: Final = {
+    "ndarray": "nested lists",
+    "DataFrame": "a list of rows as dictionaries",
+    "Series": "a list of rows as dictionaries",
+    "Image": "a PNG with save(path)",
+}
+"""What stands in an action for the classes of `FOREIGN` where their library is not in the sandbox."""
+
+
+def is_foreign(cls: Any) -> bool:
+    """Whether a class is one of `FOREIGN`."""
+    return isinstance(cls, type) and (cls.__module__, cls.__qualname__) in FOREIGN
+
+
 CONTAINERS: Final[dict[Any, str]] = {
     list: "list", set: "set", frozenset: "frozenset", dict: "dict", tuple: "tuple",
     abc.Sequence: "Sequence", abc.MutableSequence: "list", abc.Mapping: "Mapping", abc.MutableMapping: "dict",

@@ -66,6 +66,13 @@ class ShopClosed(Exception):
     """The shop is in maintenance."""
 
 
+def _order(number: str) -> Order:
+    item = Item(name="boots", price=Decimal("60.50"), count=2)
+    return Order(
+        id=number, customer="ann", total=121.0, status=Status.OPEN, items=[item], placed=datetime(2026, 1, 2, 9, 30)
+    )
+
+
 @tool(read_only=True)
 def search_orders(
     query: str, limit: Annotated[int, Field(ge=1, le=100)] = 20, sort: Literal["newest", "oldest"] = "newest"
@@ -81,13 +88,14 @@ def search_orders(
         ShopClosed: The shop is in maintenance.
     """
     RUNS.append("search_orders")
-    return []
+    return [_order("A1"), _order("A2")]
 
 
 @tool(read_only=True)
 def get_order(id: str) -> Order:  # noqa: A002
     """Read one order."""
-    raise ShopClosed(id)
+    RUNS.append("get_order")
+    return _order(id)
 
 
 @tool(read_only=True)
@@ -114,7 +122,8 @@ def cancel_order(id: Annotated[str, Field(pattern=r"^[A-Z]\d+$")], reason: str =
 @tool
 def add_items(id: str, items: list[Item]) -> Order:  # noqa: A002
     """Add items to an order."""
-    raise ShopClosed(id)
+    RUNS.append("add_items")
+    return _order(id)
 
 
 @tool
@@ -134,21 +143,22 @@ def ship(id: str, to: Address) -> datetime:  # noqa: A002
 async def fetch_page(url: str) -> str:
     """Download a web page as text."""
     RUNS.append("fetch_page")
-    return url
+    return f"<html><title>{url}</title><p>total: 12</p></html>"
 
 
 @tool(read_only=True)
 def stream_orders() -> Iterator[Order]:
     """All orders, one by one."""
-    yield from ()
+    RUNS.append("stream_orders")
+    yield from (_order("A1"), _order("A2"))
 
 
 @tool(read_only=True)
 async def watch_orders() -> AsyncIterator[Order]:
     """New orders as they come."""
-    nothing: tuple[Order, ...] = ()
-    for order in nothing:
-        yield order
+    RUNS.append("watch_orders")
+    for number in ("A1", "A2"):
+        yield _order(number)
 
 
 @tool
@@ -161,7 +171,8 @@ def charge(customer: str, amount: Annotated[float, Field(gt=0, le=1000)]) -> boo
 @tool(read_only=True)
 def average(values: list[float], *more: float, scale: float = 1.0) -> float:
     """Mean of numbers."""
-    return sum([*values, *more]) * scale
+    RUNS.append("average")
+    return sum([*values, *more]) * scale / (len(values) + len(more) or 1)
 
 
 TOOLS = (

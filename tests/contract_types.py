@@ -419,7 +419,7 @@ SOURCES: list[str] = [
     'Person("Ann", 3)',
     '[Person("Ann")]',
     '{"title": "Alien"}',
-    'Filters(limit=1)',
+    "Filters(limit=1)",
     'Pair(1, "a")',
     "7",
     '{"a": [1, "b", None]}',

@@ -12,7 +12,7 @@ from codeact_tools.cli import main
 from codeact_tools.cli.exits import Exit
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
-SECTION = re.compile(r"^## (?P<command>[a-z -]+)\n(?P<words>.*?)```text\n(?P<help>.*?)```$", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^## (?P<command>[a-z0-9 -]+)\n(?P<words>.*?)```text\n(?P<help>.*?)```$", re.MULTILINE | re.DOTALL)
 
 
 def test_the_page_shows_the_help_of_every_command(
@@ -42,8 +42,8 @@ def test_the_page_has_a_section_for_every_command(capsys: pytest.CaptureFixture[
     found = {"codeact-tools"}
     for group in groups:
         main([*group, "--help"])
-        for name in re.findall(r"^│ ([a-z]+) ", capsys.readouterr().out, re.MULTILINE):
-            if not group and name in {"tools", "toolkits", "model"}:
+        for name in re.findall(r"^│ ([a-z0-9]+) ", capsys.readouterr().out, re.MULTILINE):
+            if not group and name in {"docs", "e2b", "model", "sandboxes", "toolkits", "tools"}:
                 groups.append([name])
             else:
                 found.add(" ".join([*group, name]))

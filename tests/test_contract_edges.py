@@ -5,18 +5,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import importlib.util
 import math
 import operator
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import InitVar, dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Unpack
 
 import pytest
 from pydantic import BaseModel, Field, computed_field
 
-from codeact_tools import Session, ToolContext, Toolkit, tool
+from codeact_tools import Session, ToolContext, Toolkit, ToolRegistry, tool
 from codeact_tools.context import Depends
+from codeact_tools.errors import DefinitionError
 from codeact_tools.signatures import Opaque
 from tests import contract_types as ct
 from tests.equality import same
@@ -288,6 +293,26 @@ async def current_user() -> str:
     return "bob"
 
 
+@contextlib.contextmanager
+def locked() -> Iterator[str]:
+    log.append("lock")
+    yield "key"
+    log.append("unlock")
+
+
+@contextlib.asynccontextmanager
+async def entered() -> AsyncIterator[str]:
+    log.append("enter")
+    yield "ticket"
+    log.append("leave")
+
+
+async def guarded(key: Annotated[str, Depends(locked)], ticket: Annotated[str, Depends(entered)]) -> str:
+    """Needs both."""
+    log.append("inside")
+    return f"{key} {ticket}"
+
+
 def look_up(
     name: str,
     database: Annotated[dict[str, str], Depends(open_database)],
@@ -314,7 +339,7 @@ shelf = Shelf()
 TOOLS: list[Any] = [
     *(everything, unpacked, mutable, from_factory, described, with_object, film, optional, keep),
     *(scaled, length_of, bill, total_of, connect, name_of, names_of, secret),
-    *(numbers, ticks, breaks_later, wrong_item, Counter, look_up, stream_rows, shelf.put, shelf.content),
+    *(numbers, ticks, breaks_later, wrong_item, Counter, look_up, guarded, stream_rows, shelf.put, shelf.content),
     tool(name="square")(square),
     tool(name="triple")(multiplier),
     Toolkit("maths", tools=[power], summary="Numbers."),
@@ -398,6 +423,21 @@ def test_handles_are_passed_on(session: Session) -> None:
     assert result(session, "c == connect('shop'), hasattr(c, 'name'), {c: 1}[c]") == "(False, False, 1)"
 
 
+def test_a_class_is_a_value_or_a_handle() -> None:
+    """What stays on the host in one signature cannot cross in another; the error says how to tell them apart."""
+
+    def read() -> ct.Point:
+        return ct.Point(1.0)
+
+    def hold() -> Opaque[ct.Point]:
+        return ct.Point(1.0)
+
+    for tools in ([read, hold], [hold, read]):
+        with pytest.raises(DefinitionError, match=r"'Point' crosses as a value in one place.*Opaque\[HeldPoint\]"):
+            ToolRegistry(tools)
+    assert len(ToolRegistry([hold])) == 1
+
+
 FORGERIES: dict[str, str] = {
     "made": "name_of(Connection('guess', 'x'))",
     "changed": "h = connect('x')\nh._id = h._id[:-1] + ('A' if h._id[-1] != 'A' else 'B')\nname_of(h)",
@@ -464,7 +504,9 @@ def test_asynchronous_generators_are_lazy_too(session: Session) -> None:
     result(session, "1")
     assert log == ["opened", 0, 1, 2, "closed"]
     log.clear()
-    assert result(session, "s = ticks(5)\na = await anext(s)\nawait s.aclose()\n[x async for x in s], a.x") == "([], 0.0)"
+    assert (
+        result(session, "s = ticks(5)\na = await anext(s)\nawait s.aclose()\n[x async for x in s], a.x") == "([], 0.0)"
+    )
     result(session, "1")
     assert log == ["opened", 0, "closed"]
     assert result(session, "[p.x async for p in ticks(2)]") == "[0.0, 1.0]"
@@ -509,6 +551,9 @@ def test_dependencies_and_context_are_hidden_and_scoped(session: Session) -> Non
     assert result(session, "for row in stream_rows(): break\nrow") == "'ada'"
     result(session, "1")
     assert log == ["open for stream_rows", "ada", "release"]
+    log.clear()
+    assert result(session, "await guarded()") == "'key ticket'"
+    assert log == ["lock", "enter", "inside", "leave", "unlock"]
     assert session.registry.get("look_up").signature() == "look_up(name: str) -> str"
     for code in ("look_up('ada', database={})", "look_up('ada', context=None)", "look_up('ada', {}, 'eve')"):
         seen = session.run(code)
@@ -527,3 +572,49 @@ def test_reports_of_a_tool_reach_the_observer() -> None:
     assert "looking" not in seen.text
 
 
+PEP_695 = """
+from pydantic import BaseModel
+from dataclasses import dataclass
+
+type Number = int | float
+type Twice[T] = tuple[T, T]
+type Nested = dict[str, Nested] | int
+
+class Crate[T](BaseModel):
+    content: T
+
+@dataclass
+class Slot[T]:
+    content: T
+
+def numbers(x: Number, pair: Twice[int], nested: Nested) -> list[Number]:
+    return [x, *pair]
+
+def crate(content: int) -> Crate[int]:
+    return Crate[int](content=content)
+
+def opened(crate: Crate[int], slot: Slot[str]) -> list[int | str]:
+    return [type(crate).__name__, crate.content, slot.content]
+
+def first[T](items: list[T]) -> T:
+    return items[0]
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is new in Python 3.12")
+def test_type_statements_and_type_parameters(tmp_path: Path) -> None:
+    """Aliases and generics of PEP 695 are what those of `typing` are."""
+    path = tmp_path / "pep_695.py"
+    path.write_text(PEP_695, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("pep_695", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["pep_695"] = module
+    spec.loader.exec_module(module)
+    tools = [module.numbers, module.crate, module.opened, module.first]
+    with Session(tools=tools, sandbox="local") as session:
+        assert result(session, "numbers(1.5, (2, 3), {'a': {'b': 1}})") == "[1.5, 2, 3]"
+        assert result(session, "opened(crate(4), Slot('s')), first(['a'])") == "(['Crate[int]', 4, 's'], 'a')"
+        for code in ("numbers('x', (1, 2), 1)", "numbers(1, (1, 'x'), 1)", "numbers(1, (1, 2), {'a': 'x'})"):
+            assert session.run(code).error is not None

@@ -74,26 +74,28 @@ SCALARS = [
     Sample(ct.Person, st.builds(ct.Person, st.text(max_size=5), st.integers())),
     Sample(ct.Range, st.builds(ct.Range, st.integers(), st.integers(min_value=0))),
     Sample(ct.Account, st.builds(ct.Account, st.text(max_size=5), st.floats(allow_nan=False))),
-    Sample(ct.Movie, st.builds(dict, title=st.text(max_size=5)) | st.builds(dict, title=st.just(""), year=st.integers())),
+    Sample(
+        ct.Movie, st.builds(dict, title=st.text(max_size=5)) | st.builds(dict, title=st.just(""), year=st.integers())
+    ),
     Sample(ct.Box[int], st.builds(ct.Box, st.integers())),
 ]
+
+
+def _of(container: Any, *samples: Sample) -> Any:
+    """``container[T, ...]`` of the samples' types."""
+    return container.__class_getitem__(tuple(each.annotation for each in samples))
 
 
 def _containers(inner: st.SearchStrategy[Sample]) -> st.SearchStrategy[Sample]:
     hashable = st.sampled_from(HASHABLE)
     return st.one_of(
-        inner.map(lambda one: Sample(list[one.annotation], st.lists(one.values, max_size=3))),  # type: ignore[name-defined]
-        inner.map(lambda one: Sample(Optional[one.annotation], st.none() | one.values)),
-        st.tuples(inner, inner).map(
-            lambda two: Sample(tuple[two[0].annotation, two[1].annotation], st.tuples(two[0].values, two[1].values))
-        ),
-        hashable.map(lambda one: Sample(set[one.annotation], st.sets(one.values, max_size=3))),  # type: ignore[name-defined]
-        hashable.map(lambda one: Sample(frozenset[one.annotation], st.frozensets(one.values, max_size=3))),  # type: ignore[name-defined]
+        inner.map(lambda one: Sample(_of(list, one), st.lists(one.values, max_size=3))),
+        inner.map(lambda one: Sample(Optional[one.annotation], st.none() | one.values)),  # noqa: UP045
+        st.tuples(inner, inner).map(lambda two: Sample(_of(tuple, *two), st.tuples(two[0].values, two[1].values))),
+        hashable.map(lambda one: Sample(_of(set, one), st.sets(one.values, max_size=3))),
+        hashable.map(lambda one: Sample(_of(frozenset, one), st.frozensets(one.values, max_size=3))),
         st.tuples(hashable, inner).map(
-            lambda two: Sample(
-                dict[two[0].annotation, two[1].annotation],
-                st.dictionaries(two[0].values, two[1].values, max_size=3),
-            )
+            lambda two: Sample(_of(dict, *two), st.dictionaries(two[0].values, two[1].values, max_size=3))
         ),
         st.tuples(st.sampled_from(HASHABLE), st.sampled_from(SCALARS)).map(
             lambda two: Sample(Union[two[0].annotation, two[1].annotation], two[0].values | two[1].values)  # noqa: UP007

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ..registry import ToolRegistry
 from ..rendering import render_stubs
@@ -14,7 +15,9 @@ from . import awaits, effects
 from .arguments import ArgumentCheck
 from .diagnostics import Translator, is_expected, is_inferred
 from .history import History, ambient_stubs
+from .libraries import Libraries
 from .names import Names
+from .overloads import Overloads
 from .policy import ImportPolicy
 from .render import ranked
 from .result import CheckResult
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
     from ..events import Finding
     from .names import Scope
     from .server import Diagnostic
+
+
+_READING_SECONDS: Final = 30.0
+"""For the type checker to read large packages, in the background, before the first action."""
+_PATIENCE: Final = 3
+"""Failures in a row after which the type checker is not asked again, so that no action waits for it in vain."""
 
 
 class Checker:
@@ -48,6 +57,8 @@ class Checker:
         allow_imports: Modules that it may import besides ``tools`` and ``typing``, with submodules; ``"*"`` for all.
         budget_seconds: How long the type check of one action may take.
         python_version: Of the interpreter that runs the action, e.g. ``"3.13"``; this one's by default.
+        packages: Installed third-party packages whose modules the action may use: what these modules have, and how many
+            arguments their functions take, is checked against the packages' own types.
         ty: Path of the type checker's executable; that of the installed package by default.
     """
 
@@ -58,6 +69,7 @@ class Checker:
         allow_imports: Sequence[str] = (),
         budget_seconds: float = 3.0,
         python_version: str | None = None,
+        packages: Sequence[str] = (),
         ty: str | None = None,
     ) -> None:
         self.registry = registry
@@ -65,19 +77,24 @@ class Checker:
         self._names = Names.of(registry)
         self._policy = ImportPolicy(self._names, allow_imports)
         self._history = History(self._names)
-        self._server = TypeServer(
-            {**render_stubs(registry), **ambient_stubs(self._names)},
-            python_version=python_version or f"{sys.version_info[0]}.{sys.version_info[1]}",
-            executable=ty,
-        )
+        version = python_version or f"{sys.version_info[0]}.{sys.version_info[1]}"
+        stubs = {**render_stubs(registry), **ambient_stubs(self._names)}
+        self._server = TypeServer(stubs, python_version=version, executable=ty)
+        self._libraries = Libraries(packages, python_version=version, executable=ty) if packages else None
         self._lock = threading.Lock()
+        self._failures = 0
 
     async def prepare(self) -> None:
         """Start the type checker and let it read the tools, so that the first check is as fast as the others.
 
         Where that fails, the first check says so.
         """
-        await asyncio.to_thread(self._types, read("pass"), self._history.scope)
+        await asyncio.to_thread(self._warm)
+
+    def _warm(self) -> None:
+        if self._types(read("pass"), self._history.scope)[1] is None and self._libraries is not None:
+            with self._lock, contextlib.suppress(ServerUnavailable):  # the first check that needs it says so
+                self._libraries.prepare(seconds=_READING_SECONDS)
 
     async def check(self, code: str) -> CheckResult:
         """Check ``code`` as the session's next action."""
@@ -121,7 +138,7 @@ class Checker:
             failed: Whether it ended with an error. What it came to bind is then taken as bound to anything.
             failed_line: The line of the action where it failed, in its outermost frame; what stands before has run.
             variables: The names that exist in the interpreter now, where the sandbox tells, with the types of their
-                values: ``int``, ``list[tools.Order]``, ``datetime.date``; empty, or any text, for what has no such type.
+                values: ``int``, ``list[tools.Order]``, ``datetime.date``; any other text where nothing is known.
         """
         stopped = failed_line if failed_line is not None else 0 if failed else None
         self._history.add(code, stopped_at=stopped, variables=variables)
@@ -132,7 +149,7 @@ class Checker:
 
     async def aclose(self) -> None:
         """End the type checker's process, also under a check that is still running; idempotent."""
-        self._server.interrupt()
+        self._interrupt()
         try:
             await asyncio.to_thread(self.close)
         except asyncio.CancelledError:
@@ -141,9 +158,18 @@ class Checker:
 
     def close(self) -> None:
         """`aclose`, for callers without an event loop."""
-        self._server.interrupt()
+        self._interrupt()
         with self._lock:
-            self._server.close()
+            for server in self._servers:
+                server.close()
+
+    @property
+    def _servers(self) -> list[TypeServer]:
+        return [self._server, *([self._libraries.server] if self._libraries is not None else [])]
+
+    def _interrupt(self) -> None:
+        for server in self._servers:
+            server.interrupt()
 
     def __enter__(self) -> Self:
         return self
@@ -152,20 +178,44 @@ class Checker:
         self.close()
 
     def _types(self, source: Source, scope: Scope) -> tuple[list[Finding], str | None]:
+        if self._failures >= _PATIENCE:
+            return [], f"Actions are checked without types: the type checker ty failed {_PATIENCE} times in a row."
         try:
             diagnostics = self._diagnose(source)
+            used = self._used(source)
         except ServerUnavailable as reason:
+            self._failures += 1
             return [], f"Actions are checked without types: {reason}."
+        self._failures = 0
         if not diagnostics:
-            return [], None
+            return used, None
         facts = self._history.facts.after(source.nodes)
-        return Translator(source, scope, facts, self._history.bound).findings(diagnostics), None
+        translator = Translator(source, scope, facts, self._history.bound)
+        found = [*translator.findings(diagnostics), *used]
+        try:
+            return [*found, *self._overloaded(Overloads(source, scope, translator.nodes, diagnostics), source)], None
+        except ServerUnavailable as reason:
+            return found, f"Actions are checked without types: {reason}."
+
+    def _overloaded(self, overloads: Overloads, source: Source) -> list[Finding]:
+        if (question := overloads.question()) is None:
+            return []
+        with self._lock:
+            cells = [*self._history.cells_for(source.tree.body), question]
+            return overloads.findings(self._server.diagnose(cells, seconds=self.budget_seconds))
+
+    def _used(self, source: Source) -> list[Finding]:
+        if self._libraries is None:
+            return []
+        with self._lock:
+            facts = self._history.facts.after(source.nodes)
+            return self._libraries.findings(source, facts, seconds=self.budget_seconds)
 
     def _diagnose(self, source: Source) -> list[Diagnostic]:
         with self._lock:
             self._settle(source)
             return self._server.diagnose(
-                [*self._history.cells_for(source.tree.body), source.code], seconds=self.budget_seconds
+                [*self._history.cells_for(source.tree.body), source.cell], seconds=self.budget_seconds
             )
 
     def _settle(self, source: Source) -> None:

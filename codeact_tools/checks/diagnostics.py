@@ -46,7 +46,7 @@ class Translator:
         self._scope = scope
         self._facts = facts
         self._compatible = Compatibility(scope.names.types)
-        self._nodes = Nodes(source, facts, bound)
+        self.nodes = self._nodes = Nodes(source, facts, bound)
         self._rules: Mapping[str, Callable[[Diagnostic], Finding | None]] = {
             "unresolved-reference": self._name,
             "missing-attribute": self._attribute,
@@ -78,6 +78,10 @@ class Translator:
     def findings(self, diagnostics: Iterable[Diagnostic]) -> list[Finding]:
         """The certain ones among ``diagnostics``."""
         found = []
+        diagnostics = list(diagnostics)
+        for each in diagnostics:
+            if each.rule == "invalid-assignment":
+                self._nodes.refuse(each)
         for each in diagnostics:
             read = self._rules.get(each.rule)
             node = self._nodes.exactly(each)
@@ -118,7 +122,7 @@ class Translator:
             return self._module_member(each, owner, attribute)
         if not self._is_sure(each, owner) or (attribute in self._facts.stored and not self._is_tool_type(owner)):
             return None
-        if not self._is_tool_type(owner) and (self._facts.dynamic or attribute.startswith("_")):
+        if not self._is_tool_type(owner) and (self._may_have_more(owner) or attribute.startswith("_")):
             return None  # stubs leave out private attributes
         have = self._attributes(owner)
         meant = nearest(attribute, have)
@@ -386,6 +390,10 @@ class Translator:
             return [field.name for field in definition.fields] + [name for name, _ in definition.members]
         return [name for name in dir(getattr(builtins, head(owner), object)) if not name.startswith("_")]
 
+    def _may_have_more(self, owner: str) -> bool:
+        """Whether code that nothing shows may have given attributes to the value, or put another in its place."""
+        return self._facts.unseen or (self._facts.dynamic and not hasattr(builtins, head(owner)))
+
     def _is_tool_type(self, owner: str) -> bool:
         return head(owner) in self._scope.names.types
 
@@ -401,9 +409,14 @@ def is_expected(source: Source, finding: Finding) -> bool:
     return False
 
 
-def is_inferred(revealed: str) -> bool:
+def revealed(message: str) -> str:
+    """The type in an answer to ``reveal_type``."""
+    return _first(message)
+
+
+def is_inferred(message: str) -> bool:
     """Whether an answer to ``reveal_type`` names a type, rather than one that nothing is known of."""
-    return bool(revealed) and not any(is_open(each) for each in options(_first(revealed)))
+    return bool(message) and not any(is_open(each) for each in options(revealed(message)))
 
 
 def _first(message: str) -> str:

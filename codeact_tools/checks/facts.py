@@ -23,6 +23,14 @@ class Facts:
     """Names that a function rebinds with ``global`` or ``nonlocal``: their type at a line is not known."""
     decorated: set[str] = field(default_factory=set)
     """Classes that a decorator or a metaclass may have turned into something else."""
+    defined: set[str] = field(default_factory=set)
+    """Names that a ``def`` or ``class`` statement binds."""
+    assigned: set[str] = field(default_factory=set)
+    """Names that any other statement binds. What is both has the type of its definition to the type checker."""
+    modules: dict[str, str] = field(default_factory=dict)
+    """Names that imports bind, with the path of the module or of what is taken from it."""
+    imported: set[str] = field(default_factory=set)
+    """Modules that were imported."""
     dynamic: bool = False
     """Whether ``setattr`` or ``exec`` may have made attributes that nothing shows."""
     unseen: bool = False
@@ -38,6 +46,10 @@ class Facts:
             set(self.stored),
             set(self.rebound),
             set(self.decorated),
+            set(self.defined),
+            set(self.assigned),
+            dict(self.modules),
+            set(self.imported),
             self.dynamic,
             self.unseen,
             self.unseen_later,
@@ -46,12 +58,14 @@ class Facts:
             match node:
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                     result.functions.add(name)
+                    result.defined.add(name)
                     result.unseen_later |= any(map(_makes_names, ast.walk(node)))
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda() as function):
                     result.functions.add(name)
                     result.unseen_later |= any(map(_makes_names, ast.walk(function)))
                 case ast.ClassDef(name=name, body=body):
                     result.classes.add(name)
+                    result.defined.add(name)
                     result.stored.update(_class_variables(body))
                     if node.keywords or any("dataclass" not in ast.dump(each) for each in node.decorator_list):
                         result.decorated.add(name)
@@ -59,8 +73,18 @@ class Facts:
                     result.stored.add(name)
                 case ast.Global(names=names) | ast.Nonlocal(names=names):
                     result.rebound.update(names)
+                case ast.Import(names=names):
+                    for each in names:
+                        result.imported.add(each.name)
+                        name = each.asname or each.name.partition(".")[0]
+                        result.modules[name] = each.name if each.asname else name
+                case ast.ImportFrom(module=str(module), names=names, level=0) if names[0].name != "*":
+                    result.imported.add(module)
+                    result.modules.update({each.asname or each.name: f"{module}.{each.name}" for each in names})
                 case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")]):
                     result.unseen |= module.partition(".")[0] not in {*sys.stdlib_module_names, "tools"}
+                case ast.Name(id=name, ctx=ast.Store()):
+                    result.assigned.add(name)
                 case ast.Name(id="setattr" | "exec" | "globals" as name):
                     result.dynamic = True
                     result.unseen |= name != "setattr"

@@ -12,7 +12,7 @@ from .effects import carriers, everything
 from .facts import Facts
 from .names import Names, Scope, bindings
 from .runtime import MODULE, STUB, Known, binding, known
-from .source import parse, walk
+from .source import Source, parse, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -128,6 +128,7 @@ class History:
         """
         try:
             tree = parse(code)
+            code = Source(code, tree).cell
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             tree, stopped_at, code = ast.Module([], []), None, ""
         done, left = tree.body, list[ast.stmt]()
@@ -174,15 +175,13 @@ class History:
         for name, text in variables.items():
             told, before = known(text, self._names.types), self._told.get(name)
             is_new = name in changed or before is None or before != text
-            if name in uncertain or (before is not None and before != text and name not in changed):
-                given[name] = told
-            elif is_new and told is not None and told.exact:
+            behind = before is not None and before != text and name not in changed
+            if is_new:
+                self._open.pop(name, None)
+            if name in uncertain or behind or (is_new and told is not None and told.exact):
                 given[name] = told
             elif is_new and told is not None:
                 self._open[name] = told
-                continue
-            if is_new:
-                self._open.pop(name, None)
         self._give(given)
         for name in (self.bound & (changed | uncertain)) - variables.keys() - own - {"*"}:
             self._entries.append(Entry.given(name, f"del {name}\n"))
@@ -254,6 +253,8 @@ def _bound(statements: Iterable[ast.stmt]) -> Iterator[str]:
     """Names that statements bind, without those inside of functions, classes and lambdas, which are their own."""
     found: list[ast.AST] = list(statements)
     for node in found:
+        if isinstance(node, ast.AnnAssign) and node.value is None:
+            continue
         yield from bindings([node])
         if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             found.extend(ast.iter_child_nodes(node))

@@ -21,6 +21,7 @@ class Nodes:
     def __init__(self, source: Source, facts: Facts, bound: Iterable[str]) -> None:
         self._source = source
         self._facts = facts
+        self._redefined = facts.defined & facts.assigned
         self._by_place: dict[tuple[int, int, int | None], ast.expr | ast.keyword] = {}
         self._parents: dict[int, ast.AST] = {}
         for node in source.nodes:
@@ -32,6 +33,14 @@ class Nodes:
         assigned = {name.id for name in names if isinstance(name.ctx, ast.Store)}
         self.variables = ({*bound} | assigned) - facts.functions - facts.classes
         """Names that the session binds to values, rather than to functions and classes."""
+
+    def refuse(self, each: Diagnostic) -> None:
+        """Take over that the type checker refuses an assignment: it goes on with a type that the value has not."""
+        line = each.line + 1
+        for node in self._source.nodes:
+            if isinstance(node, ast.stmt) and node.lineno <= line <= _end_of_head(node):
+                names = (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.lineno <= line)
+                self._redefined = self._redefined.union(each.id for each in names if isinstance(each.ctx, ast.Store))
 
     def exactly(self, each: Diagnostic) -> ast.expr | ast.keyword | None:
         """The expression or keyword argument that the diagnostic covers."""
@@ -59,7 +68,7 @@ class Nodes:
 
     def is_uncertain(self, node: ast.AST) -> bool:
         """Whether the value may have another type than the one that the code around it shows."""
-        return self._is_rebound(node) or self._is_late(node) or self._is_own_attribute(node)
+        return any(doubt(node) for doubt in (self._is_rebound, self._is_late, self._is_own_attribute))
 
     def is_in_function(self, node: ast.AST | None) -> bool:
         """Whether ``node`` stands inside of a function."""
@@ -83,8 +92,9 @@ class Nodes:
         return any(each.attr in self._facts.stored for each in parts)
 
     def _is_rebound(self, node: ast.AST) -> bool:
-        """Whether ``node`` reads a name that some function rebinds."""
-        return any(isinstance(each, ast.Name) and each.id in self._facts.rebound for each in ast.walk(node))
+        """Whether ``node`` reads a name that some function rebinds, or one whose type the type checker has wrong."""
+        doubtful = self._facts.rebound | self._redefined
+        return any(isinstance(each, ast.Name) and each.id in doubtful for each in ast.walk(node))
 
     def _is_late(self, node: ast.AST) -> bool:
         """Whether ``node`` reads a variable of the session in a function, which may run when it holds another type."""
@@ -106,6 +116,12 @@ def contains(source: Source, node: ast.expr, line: int, column: int) -> bool:
         return False
     end_line = node.end_lineno or node.lineno
     return line < end_line or (line == end_line and (start.end_column is None or column < start.end_column))
+
+
+def _end_of_head(statement: ast.stmt) -> int:
+    """The last line of a statement without its body."""
+    body = getattr(statement, "body", None)
+    return max(statement.lineno, body[0].lineno - 1) if body else statement.end_lineno or statement.lineno
 
 
 def _within(inner: ast.expr, outer: ast.expr) -> bool:

@@ -41,7 +41,7 @@ _PURPOSES: Final = {
 
 
 class ImportPolicy:
-    """Which modules an action may import: the tools, those of `ALWAYS_IMPORTABLE`, and those allowed with submodules."""
+    """Which modules an action may import: the tools, `ALWAYS_IMPORTABLE`, and those allowed with their submodules."""
 
     def __init__(self, names: Names, allowed: Sequence[str]) -> None:
         self._names = names

@@ -59,10 +59,24 @@ class TypeServer:
     """One ``ty server`` process over a folder of stubs; started when it is needed, and again after its death.
 
     Not safe for use from several threads at once: the caller holds a lock.
+
+    Args:
+        stubs: Path and text of each stub.
+        python_version: Of the code that is checked.
+        executable: Path of ``ty``; that of the installed package by default.
+        packages: Files and folders of an environment's ``site-packages`` that are visible besides; no others are.
     """
 
-    def __init__(self, stubs: Mapping[str, str], *, python_version: str, executable: str | None = None) -> None:
+    def __init__(
+        self,
+        stubs: Mapping[str, str],
+        *,
+        python_version: str,
+        executable: str | None = None,
+        packages: Sequence[str] = (),
+    ) -> None:
         self._stubs = stubs
+        self._packages = packages
         self._python_version = python_version
         self._executable = executable
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -164,6 +178,8 @@ class TypeServer:
             f'[environment]\npython = "environment"\npython-version = "{self._python_version}"\n'
             'python-platform = "linux"\nroot = ["."]\n'
         )
+        for package in map(Path, self._packages):
+            (library / package.name).symlink_to(package)
         for name, text in self._stubs.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)

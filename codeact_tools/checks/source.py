@@ -76,6 +76,28 @@ class Source:
         return walk(self.tree)
 
     @cached_property
+    def cell(self) -> str:
+        """The code as the type checker reads it: without annotations of variables, everything else in its place.
+
+        To the checker an annotated variable has that type for ever; to Python, and to a model, it has it until it is
+        bound to something else.
+        """
+        inside = {id(each) for node in self.nodes if isinstance(node, ast.ClassDef) for each in node.body}
+        lines = _LINES.split(self.code)
+        found = False
+        for node in self.nodes:
+            if not isinstance(node, ast.AnnAssign) or id(node) in inside or not isinstance(node.target, ast.Name):
+                continue
+            if node.annotation.end_lineno != node.lineno:
+                continue
+            found = True
+            line, start, end = self.span(node.annotation)
+            begin, stop = self.span(node.target).column, end or start
+            kept = f"{'0' if node.value is None else node.target.id:{stop - begin}}"
+            lines[line - 1] = lines[line - 1][: begin - 1] + kept + lines[line - 1][stop - 1 :]
+        return "\n".join(lines) if found else self.code
+
+    @cached_property
     def _lines(self) -> list[bytes]:
         return [line.encode() for line in _LINES.split(self.code)]
 

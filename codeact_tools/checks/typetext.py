@@ -28,6 +28,7 @@ _COLLECTIONS: Final = frozenset(
     {*_SEQUENCES, "Sequence", "Iterable", "Collection", "MutableSequence", "Set", "MutableSet"}
 )
 _MAPPINGS: Final = frozenset({"dict", "Mapping", "MutableMapping", "defaultdict", "OrderedDict", "Counter"})
+_ONE_BY_ONE: Final = frozenset({"list", "set", "frozenset", "deque", "GeneratorType", "Generator", "map", "filter"})
 _READ_FROM: Final[Mapping[str, frozenset[str]]] = {
     "float": frozenset({"int", "bool", "Decimal", "Fraction"}),
     "int": frozenset({"bool"}),
@@ -78,6 +79,17 @@ def is_certain(text: str) -> bool:
 def is_open(text: str) -> bool:
     """Whether nothing is known of a value of that type, or only what it is not."""
     return head(text.partition(" & ")[0].lstrip("(")) in _OPEN or "@Todo" in text
+
+
+def element(text: str) -> str:
+    """The type of what a loop over a value of that type gives; empty where that is not known."""
+    tree = _tree(text)
+    if not isinstance(tree, ast.Subscript):
+        return ""
+    arguments, name = _elements(tree.slice), head(text)
+    if name == "dict_values" and len(arguments) == 2:
+        return ast.unparse(arguments[1])
+    return ast.unparse(arguments[0]) if name in _ONE_BY_ONE else ""
 
 
 def head(text: str) -> str:

@@ -26,7 +26,7 @@ stdout is the result, stderr the progress; NO_COLOR is respected.
 
 Exit codes:
     0  an answer; the command did what it should
-    1  the run ended without an answer
+    1  the run ended without an answer; a check of pages found a difference
     2  an option, a file, a toolkit or a tool is wrong
     3  no model can be reached or loaded
     4  no sandbox can be opened
@@ -57,6 +57,11 @@ tools_app = App(name="tools", help="Look at tools as the model sees them.")
 model_app = App(name="model", help="The embedded model.")
 for command in (tools_app, toolkits_app, model_app):
     app.command(command)
+app.command(
+    "codeact_tools.cli.docs:docs_app", name="docs", help="Pages of tools as Markdown, made from the tools themselves."
+)
+app.command("codeact_tools.cli.sandboxes:sandboxes_app", name="sandboxes", help="Sandboxes in E2B's cloud.")
+app.command("codeact_tools.cli.sandboxes:e2b_app", name="e2b", help="Templates for E2B's cloud.")
 
 
 @app.command

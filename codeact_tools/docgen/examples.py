@@ -88,18 +88,29 @@ def _run(example: doctest.Example, names: dict[str, Any], runner: asyncio.Runner
     flags = _OPTIONS
     for flag, is_set in example.options.items():
         flags = flags | flag if is_set else flags & ~flag
-    got = _output(example.source, names, runner)
-    matches = doctest.OutputChecker().check_output(_comparable(example.want), _comparable(got), flags)
-    return Run(source=example.source, want=example.want, got=got, matches=matches)
+    printed, error = _output(example.source, names, runner)
+    check = doctest.OutputChecker().check_output
+    if error is None:
+        matches = example.exc_msg is None and check(example.want, printed, flags)
+    else:
+        raised = "".join(traceback.format_exception_only(error))
+        matches = any(check(example.exc_msg or "", text, flags) for text in (raised, _unqualified(raised)))
+        printed = f"{printed}{_FAILED}\n    ...\n{_unqualified(raised)}"
+    return Run(source=example.source, want=example.want, got=printed, matches=matches)
 
 
-def _comparable(output: str) -> str:
-    """Of an error only its last line counts: where it was raised is no part of an example."""
-    return output.rstrip("\n").split("\n")[-1].split(".")[-1] + "\n" if output.startswith(_FAILED) else output
+def _unqualified(raised: str) -> str:
+    """An error's text without the module of its class, which a reader need not know.
+
+    >>> _unqualified("shop.errors.ShopClosed: since 18.00 h")
+    'ShopClosed: since 18.00 h'
+    """
+    name, colon, message = raised.partition(":")
+    return name.rpartition(".")[2] + colon + message
 
 
-def _output(source: str, names: dict[str, Any], runner: asyncio.Runner) -> str:
-    """What an interpreter would print for one statement."""
+def _output(source: str, names: dict[str, Any], runner: asyncio.Runner) -> tuple[str, Exception | None]:
+    """What an interpreter would print for one statement, and what it raised."""
     stream = io.StringIO()
     shown = sys.displayhook
     sys.displayhook = sys.__displayhook__
@@ -108,11 +119,10 @@ def _output(source: str, names: dict[str, Any], runner: asyncio.Runner) -> str:
             code = compile(source, "<example>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
             _evaluate(code, names, runner)
     except Exception as error:
-        summary = "".join(traceback.format_exception_only(error)).rstrip("\n").split("\n")[-1]
-        return f"{stream.getvalue()}{_FAILED}\n    ...\n{summary}\n"
+        return stream.getvalue(), error
     finally:
         sys.displayhook = shown
-    return stream.getvalue()
+    return stream.getvalue(), None
 
 
 def _evaluate(code: CodeType, names: dict[str, Any], runner: asyncio.Runner) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
+from pydantic_core import PydanticSerializationError
 
-from ..expressions import TypeExpr
+from ..expressions import UNSET, TypeExpr
 from ..specs import Parameter, ToolSpec
 
 Schema = dict[str, Any]
@@ -36,7 +37,17 @@ def _parameter(spec: ToolSpec, parameter: Parameter, definitions: Schema) -> Sch
     schema = _schema(spec.hints[parameter.name], parameter.type, definitions)
     if parameter.kind == "var_positional":
         schema = {"type": "array", "items": schema}
-    return {**schema, "description": parameter.doc} if parameter.doc else schema
+    if parameter.doc:
+        schema = {**schema, "description": parameter.doc}
+    return schema if parameter.default is UNSET else {**schema, **_default(spec.hints[parameter.name], parameter)}
+
+
+def _default(annotation: Any, parameter: Parameter) -> Schema:
+    """The default in JSON; nothing where it has no such form, as the parameter is optional by then anyway."""
+    try:
+        return {"default": TypeAdapter(annotation).dump_python(parameter.default, mode="json", warnings=False)}
+    except (PydanticSchemaGenerationError, PydanticUserError, PydanticSerializationError):
+        return {}
 
 
 def _schema(annotation: Any, type_: TypeExpr, definitions: Schema, mode: JsonSchemaMode = "validation") -> Schema:

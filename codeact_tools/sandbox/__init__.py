@@ -26,7 +26,8 @@ def resolve_sandbox(sandbox: str | Sandbox = "auto") -> tuple[Sandbox, Choice]:
 
     Args:
         sandbox: ``"auto"`` (E2B where ``E2B_API_KEY`` is set, else local), ``"local"``, ``"jail"`` or ``"jail-lite"``
-            (local in that mode), ``"e2b"``, or a back end, which comes back as it is.
+            (local in that mode), ``"monty"`` (a subset of Python, see `monty`; what ``"local"`` falls back to where its
+            extra is installed), ``"e2b"``, or a back end, which comes back as it is.
 
     Raises:
         ConfigurationError: There is no such back end, or an extra is missing.
@@ -45,7 +46,11 @@ def resolve_sandbox(sandbox: str | Sandbox = "auto") -> tuple[Sandbox, Choice]:
         return _local("jail"), Choice(name="local", reason="asked for, in mode 'jail' alone")
     if sandbox == "jail-lite":
         return _local("jail-lite"), Choice(name="local", reason="asked for, in mode 'jail-lite' alone")
-    raise ConfigurationError(f"sandbox is {sandbox!r}; it is 'auto', 'local', 'e2b' or an object with a method `open`.")
+    if sandbox == "monty":
+        return _monty(), Choice(name="monty", reason="asked for; a subset of Python")
+    raise ConfigurationError(
+        f"sandbox is {sandbox!r}; it is 'auto', 'local', 'monty', 'e2b' or an object with a method `open`."
+    )
 
 
 def _auto() -> tuple[Sandbox, Choice]:
@@ -60,7 +65,21 @@ def _auto() -> tuple[Sandbox, Choice]:
 def _local(mode: Literal["auto", "jail", "jail-lite"]) -> Sandbox:
     from .local import LocalSandbox
 
+    if mode == "auto" and importlib.util.find_spec("pydantic_monty") is not None:
+        from .monty import LocalOrMonty
+
+        return LocalOrMonty()
     return LocalSandbox(mode)
+
+
+def _monty() -> Sandbox:
+    from .monty import MontySandbox, installed
+
+    if not installed():
+        raise ConfigurationError(
+            "sandbox='monty' cannot be used: it is not installed (`pip install 'codeact-tools[monty]'`)."
+        )
+    return MontySandbox()
 
 
 def _missing_for_e2b() -> str:

@@ -40,6 +40,9 @@ class Limits:
     """Tool calls of one action."""
     frame_kb: Count = 8192
     """One message over the bridge, in KiB: the largest argument or result."""
+    traffic_mb: Count = 32
+    """What one action may send over the bridge, in MiB: the arguments of its calls, and its output. The host keeps the
+    arguments until the action is over; JSON made for the purpose takes up to 45 times its size in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,11 @@ __all__ = ["Bridge", "CallHandler", "CallRefused", "GuestError", "Outcome", "Str
 PROTOCOL_VERSION: Final = 1
 START_SECONDS: Final = 60.0
 """For a guest to become ready."""
+_MOST_UNREAD: Final = 256 << 20
+"""Bytes of answers that wait for a guest to read them."""
+REST_SECONDS: Final = 0.05
+"""After its last answer a guest is stopped, so that threads which an action left behind do not run on between actions.
+Not at once: waking it takes longer than a short action does."""
 _PART: Final = 512 * 1024
 """Bytes of a file in one message."""
 
@@ -49,9 +54,15 @@ class Bridge:
         self._ended = False
         self._action: Exchange | None = None
         self._outgoing: deque[memoryview] = deque()
+        self._unread = 0
+        self.received = 0
+        """Bytes that the guest sent since the action began."""
         self._outgoing_lock = threading.Lock()
         self._flushing: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
+        self._rest: asyncio.TimerHandle | None = None
+        self._freezing: asyncio.Task[None] | None = None
+        self._frozen = False
         self._actions = 0
         self.last_call = 0
         self.dead: str | None = None
@@ -85,6 +96,7 @@ class Bridge:
             await self._check_quiet()
             self._actions += 1
             self._action = action = Exchange(self, self._actions, handler)
+            self.received = 0
             try:
                 with self._listening():
                     return await action.run(code)
@@ -95,6 +107,7 @@ class Bridge:
                 raise
             finally:
                 self._action = None
+                self._rest_soon()
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a file into the working folder."""
@@ -160,10 +173,11 @@ class Bridge:
             except asyncio.CancelledError:
                 await self.kill(f"{doing} was cancelled")
                 raise
+            self._rest_soon()
             return answer
 
     async def _check_quiet(self) -> None:
-        """Nothing may have arrived that was not asked for."""
+        """Nothing may have arrived that was not asked for; and then wake the guest, if it rests."""
         if self.dead is not None:
             raise SandboxCrashed(f"The sandbox is gone: {self.dead}.")
         if self._inbox or len(self._frames):
@@ -172,6 +186,25 @@ class Bridge:
             if await self.process.receive():
                 await self.violate("a message between two actions")
             await self._crash()
+        if self._rest is not None:
+            self._rest.cancel()
+        if self._frozen:
+            self._frozen = False
+            await self.process.thaw()
+
+    def _rest_soon(self) -> None:
+        """Stop the guest, unless there is more for it to do soon."""
+        if self.dead is None:
+            self._rest = self._loop.call_later(REST_SECONDS, self._start_freeze)
+
+    def _start_freeze(self) -> None:
+        self._freezing = self._loop.create_task(self._freeze())
+
+    async def _freeze(self) -> None:
+        async with self._busy:
+            if self.dead is None and not self._frozen:
+                self._frozen = True
+                await self.process.freeze()
 
     def post(self, frame: bytes) -> None:
         """Send one whole frame without waiting, from any thread once `execute` runs.
@@ -188,6 +221,9 @@ class Bridge:
                 if not rest:
                     return
             self._outgoing.append(rest)
+            self._unread += len(rest)
+            if self._unread > _MOST_UNREAD:
+                self._loop.call_soon_threadsafe(self._break, "the guest does not read the answers to its calls")
             if len(self._outgoing) > 1:
                 return
         self._loop.call_soon_threadsafe(self._start_flush)
@@ -203,7 +239,7 @@ class Bridge:
                 self._outgoing.clear()
                 return
             with self._outgoing_lock:
-                self._outgoing.popleft()
+                self._unread -= len(self._outgoing.popleft())
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
@@ -220,6 +256,7 @@ class Bridge:
 
     def _take(self, chunk: bytes) -> None:
         """Take bytes from the guest; calls begin at once, everything else waits for `receive`."""
+        self.received += len(chunk)
         try:
             messages = self._frames.feed(chunk)
         except ProtocolViolation as violation:
@@ -229,7 +266,15 @@ class Bridge:
         for message in messages:
             if self._inbox or self._action is None or not self._action.take(message):
                 self._inbox.append(message)
-        if self._arrival is not None and not self._arrival.done() and (self._inbox or self._broken or self._ended):
+        if self._inbox or self._broken or self._ended:
+            self._wake()
+
+    def _break(self, why: str) -> None:
+        self._broken = ProtocolViolation(why)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
     async def receive(self) -> dict[str, Json]:
@@ -262,4 +307,6 @@ class Bridge:
         """End the guest; the first reason is remembered."""
         if self.dead is None:
             self.dead = reason
+        if self._rest is not None:
+            self._rest.cancel()
         await self.process.kill()

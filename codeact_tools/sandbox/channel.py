@@ -120,9 +120,7 @@ class Channel:
             self.deafen()
         take(chunk)
 
-    async def _until(
-        self, watch: Callable[[int, Callable[[], None]], None], forget: Callable[[int], bool]
-    ) -> None:
+    async def _until(self, watch: Callable[[int, Callable[[], None]], None], forget: Callable[[int], bool]) -> None:
         number = self._socket.fileno()
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         watch(number, lambda: None if ready.done() else ready.set_result(None))

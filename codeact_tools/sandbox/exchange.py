@@ -65,7 +65,7 @@ class Work(Protocol):
         ...
 
     def answered(self) -> None:
-        """The answer is sent; told on the event loop."""
+        """The answer is there and will be sent; told in the worker thread."""
         ...
 
     def cancelled(self) -> None:
@@ -219,13 +219,15 @@ class Exchange:
             return False
         if type(tool) is not str or type(args) is not list or type(kwargs) is not dict or self._exceeded is not None:
             return False
+        if bridge.received > self._limits.traffic_mb << 20:
+            return False
         bridge.last_call = call
         try:
             work = self._handler.call(call, clean(tool), args, kwargs)
         except CallRefused as refusal:
             self._reply(call, _raise(call, refusal))
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
         else:
             if isinstance(work, Coroutine):
                 self._begin_answer(call, work)
@@ -243,6 +245,8 @@ class Exchange:
         bridge.last_call += 1
         if self._count() > self._limits.calls:
             self._exceed("calls")
+        if bridge.received > self._limits.traffic_mb << 20:
+            self._exceed("traffic_mb")
         if self._count() > 2 * self._limits.calls + 1000:
             await bridge.violate("calls without end")
 
@@ -266,9 +270,9 @@ class Exchange:
             return
         error = task.exception()
         if error is not None:
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """The handler is at fault, not the guest: the action cannot go on."""
         if self._failure is None:
             self._failure = error
@@ -287,20 +291,15 @@ class Exchange:
 
     def go_on(self, job: _Job, work: Coroutine[Any, Any, Json | Stream]) -> None:
         """Finish on the event loop what a worker thread began."""
-        self._jobs.pop(job.call, None)
-        if job.claim():
-            self._begin_answer(job.call, work)
-        else:
+        if self._jobs.pop(job.call, None) is None:
             work.close()
+        else:
+            self._begin_answer(job.call, work)
 
-    def settle(self, job: _Job, error: BaseException | None) -> None:
-        """A worker thread is done with a call."""
+    def answered(self, job: _Job, frame: bytes) -> None:
+        """Send what a worker thread has found, from that thread."""
         self._jobs.pop(job.call, None)
-        if error is not None:
-            self._fail(error)
-        job.work.answered()
-        if job.settled is not None and not job.settled.done():
-            job.settled.set_result(None)
+        self.bridge.post(frame)
 
     async def _start_item(self, call: int) -> None:
         items = self._streams.get(call)
@@ -342,19 +341,12 @@ class Exchange:
         if task is not None:
             task.cancel()
         elif job is not None:
-            self._give_up(job)
+            self._jobs.pop(call, None)
+            job.give_up()
         elif items is None:
             await self._stray(call)
         if items is not None:
             self._closing.append(asyncio.ensure_future(_close(items, task)))
-
-    def _give_up(self, job: _Job) -> bool:
-        """Nobody wants a worker's answer any longer; False where it is sent already."""
-        if not job.claim():
-            return False
-        self._jobs.pop(job.call, None)
-        job.work.cancelled()
-        return True
 
     async def _stray(self, call: int) -> None:
         """A message about a call that has ended may have crossed its end; one about no call is forged."""
@@ -448,15 +440,15 @@ class Exchange:
 
     async def _end_calls(self) -> None:
         """Cancel what still runs; its results are nobody's."""
-        tasks: list[asyncio.Future[None]] = [*self._calls.values()]
+        tasks = [*self._calls.values()]
         if self._stopping is not None:
             tasks.append(self._stopping)
         for task in tasks:
             task.cancel()
-        for job in [*self._jobs.values()]:
-            if not self._give_up(job):  # it has just been answered
-                job.settled = asyncio.get_running_loop().create_future()
-                tasks.append(job.settled)
+        for call in [*self._jobs]:
+            job = self._jobs.pop(call, None)
+            if job is None or not job.give_up():  # its thread has just answered, and has something to tell
+                await asyncio.sleep(0)
         streams, self._streams = self._streams, {}
         for call, items in streams.items():
             self._closing.append(asyncio.ensure_future(_close(items, self._calls.get(call))))
@@ -472,6 +464,7 @@ class Exchange:
         what = {
             "seconds": f"The action ran longer than {value:g} s",
             "calls": f"The action made more than {value} tool calls",
+            "traffic_mb": f"The action sent more than {value} MiB of arguments and output",
             "output_kb": f"The action printed far more than {value} KiB",
         }[limit]
         end = "had to be killed, so its variables are lost" if state_lost else "was interrupted; its variables are kept"
@@ -479,27 +472,29 @@ class Exchange:
 
 
 class _Job:
-    """A call in a worker thread. Its answer has one owner: the thread, or the event loop that gives it up."""
+    """A call in a worker thread. It ends once: answered by the thread, or given up by the event loop."""
 
     def __init__(self, exchange: Exchange, call: int, work: Work) -> None:
         self.call = call
-        self.work = work
-        self.settled: asyncio.Future[None] | None = None
-        """Somebody waits for the end."""
+        self._work = work
         self._exchange = exchange
         self._loop = asyncio.get_running_loop()
-        self._claimed = threading.Lock()
+        self._lock = threading.Lock()
+        self._over = False
 
-    def claim(self) -> bool:
-        """Become the owner; True once."""
-        return self._claimed.acquire(blocking=False)
+    def give_up(self) -> bool:
+        """Nobody wants the answer any longer; False where it is there already."""
+        with self._lock:
+            before, self._over = self._over, True
+        if not before:
+            self._work.cancelled()
+        return not before
 
     def run(self) -> None:
         """Work and answer, in the worker thread."""
         exchange, call = self._exchange, self.call
-        error: BaseException | None = None
         try:
-            value = self.work.run()
+            value = self._work.run()
             if isinstance(value, Coroutine):
                 self._tell(exchange.go_on, self, value)
                 return
@@ -507,11 +502,14 @@ class _Job:
         except CallRefused as refusal:
             frame = exchange.frame(call, _raise(call, refusal))
         except BaseException as failure:
-            frame, error = b"", failure
-        if self.claim():
-            if error is None:
-                exchange.bridge.post(frame)
-            self._tell(exchange.settle, self, error)
+            self._tell(exchange.fail, failure)
+            return
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            self._work.answered()
+        exchange.answered(self, frame)
 
     def _tell(self, function: Callable[..., None], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for this any longer

@@ -23,7 +23,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..errors import SandboxCrashed, SandboxUnavailable
+from ..errors import SandboxUnavailable
 from .channel import Channel
 from .packages import PackageSet, find_packages
 
@@ -39,7 +39,8 @@ _REFUSALS: Final = ("unshare", "user map", "mount", "landlock")
 """Steps whose refusal is the machine's, and lasts: the next mode may do without them."""
 _ELSEWHERE: Final = (
     'The local sandbox needs Linux on x86-64 or aarch64, and this is {platform}. Use `sandbox="e2b"` (a key in '
-    "E2B_API_KEY), or run in a Linux container or virtual machine; nothing runs unconfined."
+    "E2B_API_KEY), run in a Linux container or virtual machine, or `pip install 'codeact-tools[monty]'` for a subset "
+    "of Python; nothing runs unconfined."
 )
 
 

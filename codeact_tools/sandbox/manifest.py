@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..signatures import FieldDef, TypeDef
     from ..tools import Parameter, ToolSpec
 
+
 def build_manifest(registry: ToolRegistry, codec: Codec) -> dict[str, Json]:
     """Describe the registry's tools and types for the guest."""
     return {

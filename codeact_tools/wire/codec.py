@@ -13,16 +13,25 @@ from decimal import Decimal
 from enum import Enum, Flag
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import PydanticSchemaGenerationError, RootModel, TypeAdapter, ValidationError
 from pydantic.networks import AnyUrl
 
+from ..expressions import Constrained, Generic, Name, Ref, TypeExpr, Union
 from ..signatures import UNSET, Catalog, TypeDef
-from . import scalars
+from . import scalars, tables
 from .scalars import MAX_DEPTH, Json, WireError, all_plain, check_text, clean, expect, short
 
 _Encoder = Callable[[Any, int], Json]
+
+
+class _Kept(NamedTuple):
+    """A value that stays on the host though its class could cross."""
+
+    name: str
+    """Of its handle."""
+    value: Any
 
 
 class Codec:
@@ -62,6 +71,7 @@ class Codec:
             Path: lambda v, depth: {"$": "path", "v": scalars.encode_str(str(v), depth)},
             re.Pattern: scalars.encode_pattern,
             AnyUrl: lambda v, depth: scalars.encode_str(str(v), depth),
+            _Kept: lambda v, depth: self._encode_handle(v.name, v.value, depth),
             RootModel: lambda v, depth: self.encode(v.root, depth),
         }
         self._held: dict[str, object] = {}
@@ -81,6 +91,32 @@ class Codec:
         if depth > MAX_DEPTH:
             raise WireError(f"it is nested deeper than {MAX_DEPTH} levels, or contains itself")
         return (self._encoders.get(kind) or self._find_encoder(kind))(value, depth)
+
+    def encode_as(self, value: Any, expression: TypeExpr) -> Json:
+        """`encode`, where the expression tells which tables, arrays and images stay on the host.
+
+        Raises:
+            WireError: As `encode`.
+        """
+        return self.encode(self._kept(value, expression) if self._catalog.large else value)
+
+    def _kept(self, value: Any, expression: TypeExpr) -> Any:
+        match expression:
+            case Ref(name=name) if (cls := self._catalog.large.get(name)) is not None:
+                return _Kept(name, value) if isinstance(value, cls) else value
+            case Constrained(base=base):
+                return self._kept(value, base)
+            case Union(options=options):
+                return next((kept for each in options if (kept := self._kept(value, each)) is not value), value)
+            case Generic(origin="list" | "Sequence" | "Iterable", arguments=(item,)) if isinstance(value, list | tuple):
+                return [self._kept(each, item) for each in value]
+            case Generic(origin="dict" | "Mapping", arguments=(_, item)) if isinstance(value, dict):
+                return {key: self._kept(each, item) for key, each in value.items()}
+            case Generic(origin="tuple", arguments=(item, Name(text="..."))) if isinstance(value, tuple):
+                return tuple(self._kept(each, item) for each in value)
+            case Generic(origin="tuple", arguments=items) if isinstance(value, tuple) and len(items) == len(value):
+                return tuple(self._kept(each, item) for each, item in zip(value, items, strict=True))
+        return value
 
     def decode(self, value: Json) -> Any:
         """Return the value that the JSON stands for.
@@ -106,8 +142,7 @@ class Codec:
         encoder = self._definition_encoder(definition) if definition is not None else None
         for base in kind.__mro__:
             encoder = encoder or (None if issubclass(kind, Enum) else self._encoders.get(base))
-        if encoder is None and kind.__module__ == "numpy":
-            encoder = scalars.encode_array if kind.__name__ == "ndarray" else self._encode_number
+        encoder = encoder or self._foreign_encoder(kind)
         if encoder is None:
             raise WireError(
                 f"a value of type {kind.__qualname__!r} cannot cross to the action; "
@@ -115,6 +150,22 @@ class Codec:
             )
         self._encoders[kind] = encoder
         return encoder
+
+    def _foreign_encoder(self, kind: type) -> _Encoder | None:
+        """The encoder for values of other libraries."""
+        library, encode = kind.__module__.partition(".")[0], functools.partial(self.encode, depth=1)
+        match library, kind.__name__:
+            case "numpy", "ndarray":
+                return scalars.encode_array
+            case "numpy", _:
+                return self._encode_number
+            case "pandas", "DataFrame":
+                return lambda value, _: tables.encode_frame(value, encode)
+            case "pandas", "Series":
+                return lambda value, _: tables.encode_series(value, encode)
+            case "PIL", _:
+                return lambda value, _: tables.encode_image(value)
+        return None
 
     def _definition_encoder(self, definition: TypeDef) -> _Encoder | None:
         name = definition.name
@@ -389,6 +440,18 @@ def _text(make: Callable[[str], Any]) -> Callable[[Codec, Json, int], Any]:
     return lambda codec, value, depth: make(expect(codec._decode(value["v"], depth + 1), str))
 
 
+def _table(make: Callable[[Json, Callable[[Json], Any]], Any]) -> Callable[[Codec, Json, int], Any]:
+    def decode(codec: Codec, value: Json, depth: int) -> Any:
+        try:
+            return make(value["v"], lambda part: codec._decode(part, depth + 1))
+        except WireError:
+            raise
+        except Exception as error:  # what pandas raises for nonsense is not documented
+            raise WireError(f"a malformed {value['$']}: {type(error).__name__}") from error
+
+    return decode
+
+
 def _sequence(make: Callable[[list[Any]], Any]) -> Callable[[Codec, Json, int], Any]:
     return lambda codec, value, depth: make(codec._decode_list(value["v"], depth))
 
@@ -419,6 +482,9 @@ _DECODERS: dict[str, tuple[frozenset[str], Callable[[Codec, Json, int], Any]]] =
             "windowspath": _text(PureWindowsPath),
             "pattern": _decode_pattern,
             "ndarray": _scalar(scalars.decode_array),
+            "frame": _table(tables.decode_frame),
+            "series": _table(tables.decode_series),
+            "image": _scalar(tables.decode_image),
         }.items()
     },
     "handle": (frozenset({"$", "t", "v"}), Codec._decode_handle),

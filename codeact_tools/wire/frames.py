@@ -26,7 +26,7 @@ def _make_to_json() -> Callable[[object], str]:
 
 
 _to_json = _make_to_json()
-_scan = json.JSONDecoder(parse_constant=_refuse_constant).scan_once
+_scan: Callable[[str, int], tuple[Json, int]] = vars(json.JSONDecoder(parse_constant=_refuse_constant))["scan_once"]
 
 
 def encode_frame(message: Mapping[str, Json]) -> bytes:

@@ -96,7 +96,7 @@ class Canaries:
             "ABSTRACT": abstract[1:].decode(),
             "HOST": os.getpid(),
             "VICTIM": self.victim.pid,
-            # Without a user of its own in some way, the kernel counts all processes of the user, so there is some slack.
+            # Without a user of its own, the kernel counts all processes of the user, so that there is some slack.
             "THREADS": LIMITS.threads if mode == "jail" or os.geteuid() == 0 else 1000,
             "FILES_MB": LIMITS.files_mb,
         }

@@ -425,6 +425,21 @@ time.time = lambda: 0
 sys.modules.clear()
 """,
     ),
+    "patched_built_ins": Program(
+        "the real built-ins, behind those of actions, deceive the guest alone",
+        """
+import gc
+real = vars(print.__self__)
+kept = {name: real[name] for name in ("BaseException", "Exception", "print", "__build_class__", "__import__")}
+for thing in gc.get_objects():
+    if type(thing).__name__ in ("Link", "Console", "Interpreter"):
+        for name in ("frame_limit", "limit", "left", "echo_limit"):
+            if hasattr(thing, name):
+                setattr(thing, name, 1 << 40)
+for name in ("repr", "len", "str", "isinstance", "type", "dict", "list", "int"):
+    real[name] = lambda *args, **kwargs: "FORGED"
+""",
+    ),
     "thread_after_end": Program(
         "a thread that goes on after the action cannot call tools between actions",
         """

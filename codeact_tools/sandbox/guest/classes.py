@@ -10,6 +10,7 @@ from typing import Any
 from .callables import Entry, parameters_text
 from .errors import ToolError
 from .records import Handle, Record
+from .tables import Picture, Table
 from .values import Codec
 
 
@@ -111,7 +112,7 @@ def _build_import(entry: Entry, _: Codec) -> Any:
     try:
         __import__(entry["base"])
     except ImportError:  # its library is not in this sandbox; values arrive as plain ones
-        return object
+        return {"ndarray": list, "Image": Picture}.get(entry["attribute"], Table)
     found: Any = sys.modules[entry["base"]]
     for part in (entry.get("attribute") or entry["name"]).split("."):
         found = getattr(found, part)

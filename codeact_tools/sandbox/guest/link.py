@@ -37,7 +37,7 @@ def _make_to_json() -> Callable[[object], str]:
 
 
 to_json = _make_to_json()
-_scan = json.JSONDecoder().scan_once
+_scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
 _ENDED = "the action ended before this call did"
 _CLOSED = "tools can be called only while an action runs; await the task, or join the thread, that calls them"
 _STREAM_CLOSED = "a stream of items ends with the action that opened it; take what you need there, e.g. list(...) of it"

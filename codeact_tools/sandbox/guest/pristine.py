@@ -1,9 +1,9 @@
 """Keeps what the guest itself runs on apart from what an action may patch.
 
-An action owns its interpreter: ``builtins.repr = ...`` and ``json.dumps = ...`` are its right. So actions get built-ins of
-their own, and the guest's modules hold copies of the modules that they use: what an action changes shows in what actions
-do, not in how the guest reports on them. An action that goes further, by way of ``print.__self__`` or the garbage
-collector, garbles the guest's messages, and the host refuses them.
+An action owns its interpreter: ``builtins.repr = ...`` and ``json.dumps = ...`` are its right. So actions get built-ins
+of their own, and the guest's modules hold copies of the modules that they use: what an action changes shows in what
+actions do, not in how the guest reports on them. An action that goes further, by way of ``print.__self__`` or the
+garbage collector, garbles the guest's messages, and the host refuses them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _SHARED = ("builtins", "importlib", "sys")
 def own_builtins() -> ModuleType:
     """Return a copy of `builtins` for actions, which from now on is what ``import builtins`` gives.
 
-    Functions keep the built-ins under which they were made, so the guest and every library that is loaded go on with the
-    real ones, and so does what libraries import later.
+    Functions keep the built-ins under which they were made, so the guest and every library that is loaded go on with
+    the real ones, and so does what libraries import later.
     """
     sys.modules["builtins"] = copy = _copy(builtins)
     return copy

@@ -1,0 +1,107 @@
+"""``codeact-tools docs``: the tools' pages as Markdown files, for site generators other than mkdocs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from ..docgen.collect import Collection, Request, collect_apart
+from ..docgen.examples import Policy
+from ..errors import ConfigurationError
+from .exits import Exit
+from .output import complain, write
+from .running import Names
+
+MARK: Final = "<!-- Made by `codeact-tools docs build`; changes here are lost. -->"
+"""First line of each file, by which a page is recognised that no tool stands behind any more."""
+
+docs_app = App(name="docs", help="Pages of tools as Markdown, made from the tools themselves.")
+
+_Tools = Annotated[tuple[str, ...], Parameter(alias="-t"), Names]
+
+
+@docs_app.command
+def build(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "") -> Exit:
+    """Write a page for each toolkit and each tool; pages of tools that are gone are removed.
+
+    The exit code is 1 where a toolkit is broken or an example is stale; the pages are written all the same.
+
+    For example:
+
+        codeact-tools docs build docs/catalog -t calendar
+
+    Args:
+        folder: Where to write; it holds nothing else.
+        tools: Toolkits by name, or module:attribute; all installed ones by default.
+        examples: Which examples run: safe (of tools that only read), all, none.
+        source_url: Where the source is read, with {path} and {line}; without it pages hold the source.
+    """
+    made = _made(tools, examples, source_url)
+    wanted = _files(folder, made)
+    for path, text in wanted.items():
+        _write(path, text)
+        write(str(path))
+    for path in _left_over(folder, wanted):
+        path.unlink()
+        complain(f"removed {path}")
+    return _verdict(made)
+
+
+@docs_app.command
+def check(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "") -> Exit:
+    """Compare the pages in a folder with the tools; nothing is written.
+
+    The exit code is 1 where a page is missing, stale or left over, a toolkit is broken, or an example is stale.
+
+    For example:
+
+        codeact-tools docs check docs/catalog -t calendar
+
+    Args:
+        folder: Where `docs build` wrote them.
+        tools: As for `docs build`.
+        examples: As for `docs build`.
+        source_url: As for `docs build`.
+    """
+    made = _made(tools, examples, source_url)
+    wanted = _files(folder, made)
+    differing = [f"missing {path}" for path in wanted if not path.exists()]
+    differing += [f"stale {path}" for path, text in wanted.items() if path.exists() and path.read_text("utf-8") != text]
+    differing += [f"left over {path}" for path in _left_over(folder, wanted)]
+    for line in differing:
+        write(line)
+    if differing:
+        complain(f"error: {len(differing)} pages differ from the tools; run `codeact-tools docs build {folder}`.")
+        return Exit.FAILED
+    return _verdict(made)
+
+
+def _made(tools: tuple[str, ...], examples: Policy, source_url: str) -> Collection:
+    names = tuple(part.strip() for name in tools for part in name.split(",") if part.strip())
+    return collect_apart(Request(toolkits=names, examples=examples, source_url=source_url))
+
+
+def _files(folder: Path, made: Collection) -> dict[Path, str]:
+    return {folder / page.path: f"{MARK}\n\n{page.markdown}" for page in made.pages}
+
+
+def _left_over(folder: Path, wanted: dict[Path, str]) -> list[Path]:
+    """Pages that were written once, and that no tool stands behind any more."""
+    others = (path for path in sorted(folder.glob("**/*.md")) if path not in wanted)
+    return [path for path in others if path.read_text("utf-8").startswith(MARK)]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"The page {str(path)!r} cannot be written: {error.strerror}.") from error
+
+
+def _verdict(made: Collection) -> Exit:
+    for problem in made.problems:
+        complain(f"error: {problem}")
+    return Exit.FAILED if made.problems else Exit.ANSWER
