@@ -66,10 +66,15 @@ def build_validator(signature: inspect.Signature, *, owner: str, strict: bool, c
 
 
 def _close(schema: Any, seen: set[int]) -> None:
-    """Let the typed dictionaries in a core schema refuse keys that they do not declare."""
+    """Let the typed dictionaries in a core schema refuse keys that they do not declare.
+
+    Not those inside of models and dataclasses: their schemas belong to the classes, which others use, too.
+    """
     if not isinstance(schema, dict | list | tuple) or id(schema) in seen:
         return
     seen.add(id(schema))
+    if isinstance(schema, dict) and schema.get("type") in ("model", "dataclass"):
+        return
     if isinstance(schema, dict) and schema.get("type") == "typed-dict" and schema.get("extra_behavior") != "allow":
         declared = schema.get("config", {}).get("extra_fields_behavior")
         schema["extra_behavior"] = declared or "forbid"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, Required, TypedDict, TypeVar
 
 import attrs
+import typing_extensions
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -135,6 +136,12 @@ class Person:
 class Movie(TypedDict):
     title: str
     year: NotRequired[int]
+
+
+class Film(typing_extensions.TypedDict):
+    """As those that models hold before Python 3.12."""
+
+    title: str
 
 
 class Filters(TypedDict, total=False):

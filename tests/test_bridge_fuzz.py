@@ -44,11 +44,10 @@ NAMES: Final = (
     "v",
     "t",
 )
-WORDS: Final = (
-    *"call out done next cancel ready data add slow count stdout stderr int bytes object exception enum handle".split(),
-    *"iterator datetime pattern ../x /etc".split(),
-    *("", "\ud800", "é", "\0"),
-)
+WORDS: Final = [
+    "call", "out", "done", "next", "cancel", "ready", "data", "add", "slow", "count", "stdout", "stderr", "int",
+    "bytes", "object", "exception", "enum", "handle", "iterator", "datetime", "pattern", "", "\ud800", "é", "\0",
+]  # fmt: skip
 
 called: list[tuple[int, int]] = []
 """What the tool was called with."""

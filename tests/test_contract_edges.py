@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Unpack
 
 import pytest
-from pydantic import BaseModel, Field, computed_field
+from pydantic import BaseModel, Field, TypeAdapter, computed_field
 
 from codeact_tools import Session, ToolContext, Toolkit, ToolRegistry, tool
 from codeact_tools.context import Depends
@@ -61,6 +61,15 @@ def film(movie: ct.Movie) -> str:
     return movie["title"]
 
 
+class Scene(BaseModel):
+    movie: ct.Film
+    number: int
+
+
+def film_of(scene: Scene) -> str:
+    return scene.movie["title"]
+
+
 def optional(x: int | None = None) -> bool:
     return x is None
 
@@ -87,6 +96,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("unpacked()", ["'limit' is missing"]),
     ("unpacked(limit=1, color='red')", ["no parameter 'color'", "did you mean 'colour'"]),
     ("film({'title': 'Alien', 'yaer': 1979})", ["no field 'movie.yaer'"]),
+    ("film_of({'movie': {'title': 'Alien'}})", ["'scene.number' is missing"]),
     ("described(0)", ["'limit' must be at least 1", "got 0"]),
     ("described(1, 2)", ["takes at most 1 by position"]),
     ("described(lim=1)", ["no parameter 'lim'", "did you mean 'limit'"]),
@@ -183,6 +193,17 @@ class Connection:
 
 class Secret:
     """A value without a repr of its own."""
+
+
+class Shy:
+    """Its repr fails."""
+
+    def __repr__(self) -> str:
+        raise OSError("closed")
+
+
+def shy() -> Opaque[Shy]:
+    return Shy()
 
 
 def connect(name: str) -> Opaque[Connection]:
@@ -337,8 +358,8 @@ square = functools.partial(power, exponent=2)
 multiplier = Multiplier(3)
 shelf = Shelf()
 TOOLS: list[Any] = [
-    *(everything, unpacked, mutable, from_factory, described, with_object, film, optional, keep),
-    *(scaled, length_of, bill, total_of, connect, name_of, names_of, secret),
+    *(everything, unpacked, mutable, from_factory, described, with_object, film, film_of, optional, keep),
+    *(scaled, length_of, bill, total_of, connect, name_of, names_of, secret, shy),
     *(numbers, ticks, breaks_later, wrong_item, Counter, look_up, guarded, stream_rows, shelf.put, shelf.content),
     tool(name="square")(square),
     tool(name="triple")(multiplier),
@@ -380,6 +401,13 @@ def test_mistakes_in_calls_name_parameter_and_remedy(session: Session, code: str
         assert word in seen.error.message
 
 
+def test_the_classes_of_the_application_stay_as_they_are(session: Session) -> None:
+    """A tool refuses keys that a typed dictionary does not declare; validation elsewhere is not affected."""
+    session.registry.prepare()
+    scene = {"movie": {"title": "Alien", "more": 1}, "number": 1}
+    assert TypeAdapter(list[Scene]).validate_python([scene])[0].movie == {"title": "Alien"}
+
+
 @pytest.mark.parametrize(("source", "value"), NOTABLE, ids=[source[:30] for source, _ in NOTABLE])
 def test_notable_values_cross_exactly(session: Session, source: str, value: object) -> None:
     """As an argument, as a result, and back again."""
@@ -419,7 +447,7 @@ def test_handles_are_passed_on(session: Session) -> None:
     """The action sees a readable repr, never the value; other tools get the very object, also inside of containers."""
     assert result(session, "c = connect('shop')\nc") == "<connection to shop>"
     assert result(session, "name_of(c), names_of({'a': [c, connect('bank')]})") == "('shop', ['shop', 'bank'])"
-    assert result(session, "secret()") == "<Secret>"
+    assert result(session, "secret(), shy()") == "(<Secret>, <Shy>)"
     assert result(session, "c == connect('shop'), hasattr(c, 'name'), {c: 1}[c]") == "(False, False, 1)"
 
 

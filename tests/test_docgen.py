@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from codeact_tools import Opaque, ToolRegistry, tool
 from codeact_tools.cli import main
 from codeact_tools.docgen import Origin, Request, collect, run_examples, tool_page, toolkit_page
+from codeact_tools.docgen.changes import Record, Release, record_of
 from codeact_tools.docgen.collect import Page, collect_apart
 from codeact_tools.docgen.directive import expand
 from codeact_tools.docgen.llms import Document, llms_full_txt, llms_txt, relinked
@@ -119,6 +120,33 @@ def test_a_toolkit_whose_configuration_needs_a_secret_is_documented(monkeypatch:
     pages = {page.tool or page.toolkit: page.markdown for page in made.pages}
     assert "| `key` | `SecretStr` | **required**, secret |" in pages["finance"]
     assert "were not run" in pages["finance.quote"]
+
+
+def test_changes_since_the_last_release(registry: ToolRegistry, tmp_path: Path) -> None:
+    """Tools that are new, changed and gone, from the record that was made then."""
+    released = record_of(registry).toolkits["finance"]
+    assert "No signature has changed." in toolkit_page(toolkit, registry, origin=ORIGIN, last=released)
+    tools = {**released.tools, "ticks": "ticks() -> int", "refund": "refund() -> None"}
+    del tools["pay"]
+    file = tmp_path / "release.json"
+    file.write_text(Record(toolkits={"finance": Release(version="1.1", tools=tools)}).model_dump_json())
+    made = collect(Request(toolkits=("tests.finance_tools:toolkit",), record=str(file)))
+    page = next(page.markdown for page in made.pages if page.toolkit == "finance" and not page.tool)
+    assert page.partition("## Changes since 1.1\n\n")[2].splitlines() == [
+        "- New: <code>pay(account: str, *, amount: Decimal &#124; None = None) -> None</code>.".replace("->", "-&gt;"),
+        "- Changed: `ticks(currency: Currency) -> Iterator[Decimal]`; before: `ticks() -> int`.",
+        "- Removed: `refund`.",
+    ]
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "docs record"), ("{}", "is no record of a release")])
+def test_a_record_that_cannot_be_read_is_told(tmp_path: Path, text: str | None, message: str) -> None:
+    """With the file's name, and how to write one."""
+    file = tmp_path / "release.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        collect(Request(record=str(file)))
 
 
 # ---- examples --------------------------------------------------------------------------------------------------------
@@ -311,6 +339,9 @@ def test_build_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["docs", "build", *command]) == 0
     assert main(["docs", "check", *command]) == 0
     assert (folder / "calendar" / "own.md").exists()
+    assert main(["docs", "record", str(tmp_path / "release.json"), "-t", "calendar"]) == 0
+    assert main(["docs", "build", *command, "--record", str(tmp_path / "release.json")]) == 0
+    assert "## Changes since 0.1.0" in (folder / "calendar" / "index.md").read_text()
 
 
 def test_a_process_that_fails_is_told_with_its_last_lines() -> None:

@@ -43,6 +43,9 @@ def make(kind: type[Exception], message: str = "what it says") -> Exception:
     return error
 
 
+UNKNOWN_TEMPLATE = sdk.SandboxException("404: template 'x' not found", status_code=404)
+
+
 def test_the_list_is_the_sdks() -> None:
     """The search finds the classes that are documented, those outside of `SandboxException` too."""
     names = {kind.__name__ for kind in of_the_sdk()}
@@ -64,7 +67,7 @@ def test_each_is_mapped(kind: type[Exception], opening: bool) -> None:
     ("error", "opening", "running", "words"),
     [
         (sdk.AuthenticationException("401"), ConfigurationError, ConfigurationError, "E2B_API_KEY"),
-        (sdk.RateLimitException("429"), SandboxUnavailable, SandboxCrashed, "sandboxes ls"),
+        (make(sdk.RateLimitException), SandboxUnavailable, SandboxCrashed, "sandboxes ls"),
         (sdk.ServiceBusyException("503"), SandboxUnavailable, SandboxCrashed, "try again"),
         (sdk.NotEnoughSpaceException("507"), SandboxUnavailable, SandboxCrashed, "disk is full"),
         (sdk.SandboxNotRunningException("gone"), SandboxUnavailable, SandboxCrashed, "variables are lost"),
@@ -72,7 +75,7 @@ def test_each_is_mapped(kind: type[Exception], opening: bool) -> None:
         (sdk.TimeoutException("late"), SandboxUnavailable, SandboxCrashed, "in time"),
         (httpx.ConnectError("refused"), SandboxUnavailable, SandboxCrashed, "cannot be reached"),
         (ConnectionRefusedError("refused"), SandboxUnavailable, SandboxCrashed, "cannot be reached"),
-        (sdk.SandboxException("404: template 'x' not found", status_code=404), ConfigurationError, ConfigurationError, "e2b template"),
+        (UNKNOWN_TEMPLATE, ConfigurationError, ConfigurationError, "e2b template"),
         (KeyError("a bug"), SandboxUnavailable, SandboxCrashed, "report"),
     ],
 )  # fmt: skip

@@ -114,7 +114,7 @@ async def test_keys_and_tokens_are_checked(cloud: E2BServer) -> None:
     with pytest.raises(AuthenticationException):
         await AsyncSandbox.create(**{**cloud.options, "api_key": "e2b_wrong"})
     async with opened(cloud) as sandbox:
-        cloud.sandboxes[sandbox.sandbox_id].token = "another"
+        cloud.sandboxes[sandbox.sandbox_id].token = "another"  # noqa: S105
         with pytest.raises(AuthenticationException):
             await sandbox.commands.run("true")
 
@@ -298,7 +298,7 @@ async def test_old_daemons_have_no_input_streams(cloud: E2BServer) -> None:
     async with opened(cloud) as sandbox:
         command = await sandbox.commands.run("cat", background=True, stdin=True, timeout=0)
         stream = sandbox.commands.stream_input(command.pid)
-        with pytest.raises(SandboxException, match="(?i)unimplemented"):
+        with pytest.raises(SandboxException, match=r"(?i)unimplemented"):
             await stream.close()
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from codeact_tools.sandbox.base import Sandbox
+from codeact_tools.sandbox.base import Limits, Sandbox
 from codeact_tools.sandbox.local import LocalSandbox, Mode
 from codeact_tools.testing import UnconfinedSandbox
 from codeact_tools.testing.contract import SandboxContract
+
+
+def test_the_docs_name_every_limit_with_its_default() -> None:
+    """The table of docs/sandbox.md says what each field of `Limits` is, and how large."""
+    page = (Path(__file__).parent.parent / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    for field in dataclasses.fields(Limits):
+        assert f"| `{field.name}` | {field.default:g} |" in page
 
 
 @functools.cache

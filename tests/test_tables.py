@@ -268,8 +268,8 @@ def test_a_large_table_stays_on_the_host() -> None:
     """The same class is a handle where the signature says so, and a value elsewhere, in containers and streams too."""
     tools: list[Any] = [load_large, both_large, many_large, head, load]
     with Session(tools=tools, sandbox="local", check="off") as session:
-        seen = session.run("sales = load_large()\ntype(sales).__name__, len(head(sales, rows=2)), len(load())")
-        assert seen.result == "('DataFrameHandle', 2, 3)", seen.text
+        seen = session.run("sales = load_large()\nsales, len(head(sales, rows=2)), len(load())")
+        assert seen.result == "(<DataFrameHandle: 3 x 2>, 2, 3)", seen.text
         seen = session.run("one, (two, none) = both_large()\n[type(each).__name__ for each in (one, two, none)]")
         assert seen.result == "['DataFrameHandle', 'DataFrameHandle', 'NoneType']", seen.text
         seen = session.run("type(next(many_large())).__name__")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from codeact_tools.errors import ProtocolViolation
-from codeact_tools.sandbox.exchange import _are_names
 from codeact_tools.sandbox.guest.variables import describe, variables
+from codeact_tools.sandbox.outcome import are_names
 from tests.guests import running
 
 
@@ -131,12 +131,12 @@ def test_variables_are_those_that_the_actions_bound() -> None:
 )  # fmt: skip
 def test_malformed_names_are_refused(names: Any) -> None:
     """Anything but names and class names is a violation of the protocol."""
-    assert not _are_names(names)
+    assert not are_names(names)
 
 
 def test_well_formed_names_are_taken() -> None:
     """Of every script, as Python allows them."""
-    assert _are_names({"x": "dict[str, list[tools.Order]]", "größe": "", "t": "tuple[int, ...]", "नाम": "None"})
+    assert are_names({"x": "dict[str, list[tools.Order]]", "größe": "", "t": "tuple[int, ...]", "नाम": "None"})
 
 
 async def test_a_guest_that_sends_malformed_names_is_ended() -> None:

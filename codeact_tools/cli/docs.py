@@ -7,9 +7,11 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from ..docgen.changes import record_of
 from ..docgen.collect import Collection, Request, collect_apart
 from ..docgen.examples import Policy
 from ..errors import ConfigurationError
+from ..toolkits import list_toolkits, resolve_tools
 from .exits import Exit
 from .output import complain, write
 from .running import Names
@@ -23,7 +25,9 @@ _Tools = Annotated[tuple[str, ...], Parameter(alias="-t"), Names]
 
 
 @docs_app.command
-def build(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "") -> Exit:
+def build(
+    folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "", record: str = ""
+) -> Exit:
     """Write a page for each toolkit and each tool; pages of tools that are gone are removed.
 
     The exit code is 1 where a toolkit is broken or an example is stale; the pages are written all the same.
@@ -37,8 +41,9 @@ def build(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", sou
         tools: Toolkits by name, or module:attribute; all installed ones by default.
         examples: Which examples run: safe (of tools that only read), all, none.
         source_url: Where the source is read, with {path} and {line}; without it pages hold the source.
+        record: What `docs record` wrote at the last release; pages then tell what changed since.
     """
-    made = _made(tools, examples, source_url)
+    made = _made(tools, examples, source_url, record)
     wanted = _files(folder, made)
     for path, text in wanted.items():
         _write(path, text)
@@ -50,7 +55,9 @@ def build(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", sou
 
 
 @docs_app.command
-def check(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "") -> Exit:
+def check(
+    folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "", record: str = ""
+) -> Exit:
     """Compare the pages in a folder with the tools; nothing is written.
 
     The exit code is 1 where a page is missing, stale or left over, a toolkit is broken, or an example is stale.
@@ -64,8 +71,9 @@ def check(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", sou
         tools: As for `docs build`.
         examples: As for `docs build`.
         source_url: As for `docs build`.
+        record: As for `docs build`.
     """
-    made = _made(tools, examples, source_url)
+    made = _made(tools, examples, source_url, record)
     wanted = _files(folder, made)
     differing = [f"missing {path}" for path in wanted if not path.exists()]
     differing += [f"stale {path}" for path, text in wanted.items() if path.exists() and path.read_text("utf-8") != text]
@@ -78,9 +86,30 @@ def check(folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", sou
     return _verdict(made)
 
 
-def _made(tools: tuple[str, ...], examples: Policy, source_url: str) -> Collection:
-    names = tuple(part.strip() for name in tools for part in name.split(",") if part.strip())
-    return collect_apart(Request(toolkits=names, examples=examples, source_url=source_url))
+@docs_app.command
+def record(file: Path, /, *, tools: _Tools = ()) -> Exit:
+    """Record the signatures of a release, so that later pages tell what changed since.
+
+    For example:
+
+        codeact-tools docs record docs/release.json -t calendar
+
+    Args:
+        file: Where to write, as JSON.
+        tools: Toolkits by name; all installed ones by default.
+    """
+    names = _names(tools) or tuple(each.name for each in list_toolkits() if each.enabled and not each.error)
+    _write(file, record_of(resolve_tools(names)).model_dump_json(indent=2) + "\n")
+    write(str(file))
+    return Exit.ANSWER
+
+
+def _made(tools: tuple[str, ...], examples: Policy, source_url: str, record: str) -> Collection:
+    return collect_apart(Request(toolkits=_names(tools), examples=examples, source_url=source_url, record=record))
+
+
+def _names(tools: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for name in tools for part in name.split(",") if part.strip())
 
 
 def _files(folder: Path, made: Collection) -> dict[Path, str]:
@@ -98,7 +127,7 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"The page {str(path)!r} cannot be written: {error.strerror}.") from error
+        raise ConfigurationError(f"The file {str(path)!r} cannot be written: {error.strerror}.") from error
 
 
 def _verdict(made: Collection) -> Exit:

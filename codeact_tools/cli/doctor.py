@@ -95,6 +95,10 @@ def _sandboxes() -> Iterator[Check]:
     modes = LocalSandbox.probe()
     for report in modes:
         yield Check(area="sandbox", name=report.mode, works=report.works, detail=report.reason, advice=report.advice)
+    monty = _version_of("pydantic-monty")
+    detail = f"a subset of Python, where no other mode works; package {monty}" if monty else "not installed"
+    advice = "" if monty or any(report.works for report in modes) else INSTALL.format(extra="monty")
+    yield Check(area="sandbox", name="monty", works=True if monty else None, detail=detail, advice=advice)
     key, package = bool(os.environ.get("E2B_API_KEY")), _version_of("e2b-code-interpreter")
     missing = [] if key else ["E2B_API_KEY is not set"]
     missing += [] if package else [f"its package is not installed ({INSTALL.format(extra='e2b')})"]
@@ -102,7 +106,7 @@ def _sandboxes() -> Iterator[Check]:
     yield Check(area="sandbox", name="e2b", works=ready, detail="; ".join(missing) or f"package {package}, key set")
     try:
         _, choice = resolve_sandbox("auto")
-        if choice.name == "local" and not any(report.works for report in modes):
+        if choice.name == "local" and not monty and not any(report.works for report in modes):
             raise SandboxUnavailable("no mode of the local sandbox works here, and E2B is not set up")
         yield Check(area="sandbox", name="auto", works=True, detail=f"{choice.name}: {choice.reason}")
     except CodeActError as error:

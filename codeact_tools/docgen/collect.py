@@ -21,6 +21,7 @@ from ..errors import CodeActError, ConfigurationError
 from ..registry import ToolRegistry
 from ..toolkits import InstalledToolkit, list_toolkits, load_toolkit
 from ..tools import Toolkit, ToolSpec
+from .changes import Release, read_record
 from .examples import Policy, Run, run_examples
 from .origin import Origin
 from .pages import slug, tool_card, tool_page
@@ -39,6 +40,8 @@ class Request(BaseModel):
     """Names of installed toolkits, or ``module:attribute`` of others; none: all that are installed and enabled."""
     examples: Policy = "safe"
     source_url: str = ""
+    record: str = ""
+    """A file with the last release, see `changes`; empty: pages do not tell of changes."""
 
 
 class Page(BaseModel):
@@ -75,8 +78,10 @@ def collect(request: Request) -> Collection:
     """Make all pages, in this process.
 
     Raises:
-        ConfigurationError: A name is not that of a toolkit.
+        ConfigurationError: The record of the last release cannot be read.
     """
+    record_file = read_record(request.record)
+    released = record_file.toolkits if record_file is not None else {}
     pages: list[Page] = []
     problems: list[str] = []
     folders: dict[str, None] = {}
@@ -89,7 +94,7 @@ def collect(request: Request) -> Collection:
             pages.append(_error(record, str(error)))
             entries.append(Entry(record.name, "", 0, str(error)))
             continue
-        found, wrong, registry = _toolkit(toolkit, record, request)
+        found, wrong, registry = _toolkit(toolkit, record, request, released.get(toolkit.name))
         pages += found
         problems += wrong
         folders.update((str(Path(spec.location).parent), None) for spec in registry.specs if ":" in spec.location)
@@ -102,7 +107,7 @@ def collect_apart(request: Request) -> Collection:
     """Make all pages in a new process.
 
     Raises:
-        ConfigurationError: A name is not that of a toolkit, or the process failed; the message holds its last lines.
+        ConfigurationError: The process failed; the message holds its last lines.
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "pages.json"
@@ -157,7 +162,7 @@ def _error(record: InstalledToolkit, cause: str) -> Page:
 
 
 def _toolkit(
-    toolkit: Toolkit, record: InstalledToolkit, request: Request
+    toolkit: Toolkit, record: InstalledToolkit, request: Request, last: Release | None
 ) -> tuple[list[Page], list[str], ToolRegistry]:
     configured = _configured(toolkit)
     policy = request.examples if configured is not None else "none"
@@ -167,7 +172,7 @@ def _toolkit(
         version=toolkit.version or record.version,
         source_url=request.source_url,
     )
-    markdown = toolkit_page(toolkit, registry, origin=origin, problems=registry.problems)
+    markdown = toolkit_page(toolkit, registry, origin=origin, problems=registry.problems, last=last)
     own = Page(
         path=f"{toolkit.name}/index.md", title=toolkit.name, summary=toolkit.summary, markdown=markdown,
         toolkit=toolkit.name,

@@ -161,8 +161,8 @@ def _parameters(parameters: Sequence[Parameter], *, anchors: bool = True) -> str
         anchor = f"parameter-{each.name}"
         name = f'<a id="{anchor}"></a>[{code(stars + each.name)}](#{anchor})' if anchors else code(stars + each.name)
         meaning = " ".join(filter(None, [cell(each.doc), _constraints(each.type, each.name)]))
-        rows.append((name, code(each.type.render()), _default(each), meaning))
-    return table(("Name", "Type", "Default", "Meaning"), rows)
+        rows.append((f"{name}<br>{code(each.type.render())}", _default(each), meaning))
+    return table(("Name and type", "Default", "Meaning"), rows)
 
 
 def _default(parameter: Parameter) -> str:

@@ -7,6 +7,7 @@
           folder: catalog           # where the pages are; `- Tools: catalog/` in `nav` is filled in with them
           examples: safe            # which examples run: safe (read-only tools), all, none
           source_url: https://git.example/finance/blob/main/src/{path}#L{line}
+          record: release.json      # of the last release, for what changed since; `codeact-tools docs record` writes it
 
 Nothing is written into the docs folder. The pages are made in a process of their own at each build, so that
 ``mkdocs serve`` shows a changed docstring. Whatever is wrong with a toolkit, an example or a directive is a warning,
@@ -42,6 +43,7 @@ STYLE: Final = "assets/codeact-tools.css"
 _CSS: Final = """\
 .codeact-facts code { border: 1px solid currentColor; border-radius: 1em; padding: 0.1em 0.7em; opacity: 0.85; }
 .codeact-facts { line-height: 2; }
+.codeact-facts ~ * td:first-child code, .codeact-facts ~ table td:first-child code { white-space: nowrap; }
 """
 _FACTS: Final = re.compile(r"(</h1>\s*)<p>(?=(?:<code>[^<]*</code>\s*)+</p>)")
 
@@ -57,6 +59,8 @@ class ToolDocsConfig(Config):  # type: ignore[no-untyped-call]  # mkdocs leaves 
     """Which examples run."""
     source_url = config_options.Type(str, default="")
     """Where the source is read, with ``{path}`` and ``{line}``."""
+    record = config_options.Optional(config_options.File(exists=True))
+    """The record of the last release; without it pages do not tell of changes."""
     llms = config_options.Type(bool, default=True)
     """Whether the site has ``llms.txt``, ``llms-full.txt`` and an ``.md`` beside each page."""
 
@@ -85,6 +89,7 @@ class ToolDocsPlugin(BasePlugin[ToolDocsConfig]):  # type: ignore[no-untyped-cal
             toolkits=tuple(self.config.toolkits),
             examples=self.config.examples,  # type: ignore[arg-type]  # one of the choices
             source_url=self.config.source_url,
+            record=self.config.record or "",
         )
         try:
             self._collection = collect_apart(request)

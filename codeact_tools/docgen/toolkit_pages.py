@@ -16,6 +16,7 @@ from ..registry import Problem, ToolRegistry
 from ..rendering import render_listing
 from ..toolkits import ENABLED, InstalledToolkit
 from ..tools import Toolkit
+from .changes import Release, changes_since
 from .markdown import cell, code, document, fence, section, table
 from .origin import Origin
 from .pages import slug
@@ -42,7 +43,14 @@ class Entry(NamedTuple):
     error: str = ""
 
 
-def toolkit_page(toolkit: Toolkit, registry: ToolRegistry, *, origin: Origin, problems: Sequence[Problem] = ()) -> str:
+def toolkit_page(
+    toolkit: Toolkit,
+    registry: ToolRegistry,
+    *,
+    origin: Origin,
+    problems: Sequence[Problem] = (),
+    last: Release | None = None,
+) -> str:
     """Purpose, installation, configuration and the table of tools.
 
     Args:
@@ -50,6 +58,7 @@ def toolkit_page(toolkit: Toolkit, registry: ToolRegistry, *, origin: Origin, pr
         registry: Its tools.
         origin: Its distribution and version.
         problems: Its tools that are broken.
+        last: Its last release, for the section about changes.
     """
     specs = [spec for spec in registry.specs if spec.toolkit == toolkit.name]
     rows = [(f"[{code(each.name)}]({slug(each.name)}.md)", _marks(each.effects), cell(each.summary)) for each in specs]
@@ -70,6 +79,7 @@ def toolkit_page(toolkit: Toolkit, registry: ToolRegistry, *, origin: Origin, pr
             f"All {len(specs)} tools in full are about {tokens} tokens of the prompt. Each tool's page shows its part.",
             f"Besides, it reads:\n\n{fence(toolkit.instructions, 'text')}" if toolkit.instructions else "",
         ),
+        _changes(toolkit, registry, last) if last is not None else "",
     )
 
 
@@ -158,6 +168,12 @@ def _use(toolkit: Toolkit) -> str:
         f"In an action: `from tools.{toolkit.name} import ...`; every tool is bound by its own name already. Where "
         f"`{ENABLED}` is set, it must name `{toolkit.name}`.",
     ])  # fmt: skip
+
+
+def _changes(toolkit: Toolkit, registry: ToolRegistry, last: Release) -> str:
+    found = changes_since(last, registry, toolkit.name)
+    lines = "\n".join(f"- {each}" for each in found) or "No signature has changed."
+    return section(f"Changes since {last.version or 'the last release'}", lines)
 
 
 def _marks(effects: Any) -> str:

@@ -20,7 +20,9 @@ from ..vocabulary import ALWAYS_IMPORTABLE
 from ..wire import FrameBuffer, Json, encode_frame
 from ..wire.scalars import clean
 from .base import DirectGuest, GuestProcess, Limits
-from .exchange import CallHandler, CallRefused, Exchange, GuestError, Outcome, Stream, Work, check_files
+from .calls import CallHandler, CallRefused, Stream, Work
+from .exchange import Exchange
+from .outcome import GuestError, Outcome, check_files
 
 __all__ = ["Bridge", "CallHandler", "CallRefused", "GuestError", "Outcome", "Stream", "Work"]
 

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass
 
 from ..errors import ConfigurationError, SandboxUnavailable
 from .base import SandboxRequest
-from .e2b_errors import translated
+from .e2b_errors import is_lost_connection, translated
 from .e2b_stream import LOGGER, RelayStream
 from .relay.lines import Lines
 
@@ -103,7 +103,7 @@ class E2BSandbox:
             self._creation["lifecycle"] = dict(lifecycle)
 
     async def open(self, request: SandboxRequest) -> E2BGuest:
-        """Create a sandbox and start a guest in it.
+        """Create a sandbox and start a guest in it; where the connection is lost meanwhile, create another one.
 
         Raises:
             SandboxUnavailable: E2B gives none: quota, rate, network; or the jail cannot be built in it.
@@ -130,6 +130,15 @@ class E2BSandbox:
         return E2BGuest(sandbox, stream, self.timeout, suspended.template)
 
     async def _open(self, request: SandboxRequest) -> E2BGuest:
+        try:
+            return await self._attempt(request)
+        except SandboxUnavailable as error:
+            if not is_lost_connection(error.__cause__):
+                raise
+            LOGGER.info("opening a sandbox failed, and is tried once more: %s", error)
+        return await self._attempt(request)
+
+    async def _attempt(self, request: SandboxRequest) -> E2BGuest:
         with translated("a sandbox was being created"):
             sandbox = await AsyncSandbox.create(
                 **self._creation, **self._options, idempotency_key=uuid.uuid4().hex, secure=True

@@ -84,15 +84,17 @@ async def build_template(
     Returns:
         The template's id.
     """
+    target_folder = f"{_HOME}/{source_folder()}"
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
         for path, data in source_files().items():
-            target = context / source_folder() / path
+            target = context / "guest" / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         with translated("a template was being built"):
             template = AsyncTemplate(file_context_path=context).from_template(base)
-            template = template.copy(source_folder(), f"{_HOME}/{source_folder()}", user="user")
+            template = template.copy("guest", target_folder, user="user")
+            template = template.run_cmd(f"test -d {target_folder}/codeact_tools")  # the copy did what is expected of it
             if packages:
                 template = template.pip_install(list(packages))
             logs = (lambda entry: on_log(str(entry))) if on_log is not None else None

@@ -114,6 +114,11 @@ def is_gone(error: BaseException) -> bool:
     )
 
 
+def is_lost_connection(error: BaseException | None) -> bool:
+    """Whether a connection broke, so that trying again may help."""
+    return isinstance(error, sdk.SandboxUnreachableException | httpx.ReadError | httpx.RemoteProtocolError)
+
+
 def is_unimplemented(error: BaseException) -> bool:
     """Whether the daemon does not know what it was asked."""
     return isinstance(error, sdk.SandboxException) and "unimplemented" in str(error).lower()

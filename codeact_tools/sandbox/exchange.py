@@ -3,129 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._workers import run_in_worker
 from ..errors import LimitExceeded, SandboxCrashed, SandboxError
 from ..wire import Json, encode_frame
 from ..wire.scalars import clean
+from .calls import CallHandler, CallRefused, Job, Stream, refusal_message
+from .outcome import GuestError, Outcome, are_names, bounded, check_files
 
 if TYPE_CHECKING:
     from .bridge import Bridge
 
-_LONGEST: Final = 64_000
-"""Characters of a result, and of each part of an error."""
-_MOST_FILES: Final = 5000
-_MOST_NAMES: Final = 1000
-_LONGEST_TYPE: Final = 400
 _TOLERATED_OUTPUT: Final = 4
 """The guest drops output beyond its limit by itself; one that sends this many times the limit is hostile."""
 _MOST_STRAY: Final = 10_000
 """Requests of one action about calls that have ended; a few are honest, because messages cross."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A call's result that is sent item by item, as the action asks for them."""
-
-    items: AsyncIterator[Json]
-    """Wire values. Closed when the action takes no more."""
-
-
-class CallRefused(Exception):
-    """Answers a call with an exception in the action.
-
-    Args:
-        type: Name of an exception class that the guest knows.
-        message: For the model.
-        fields: The exception's attributes, as wire values.
-    """
-
-    def __init__(self, type: str, message: str, fields: Mapping[str, Json] | None = None) -> None:  # noqa: A002
-        super().__init__(message)
-        self.type = type
-        self.message = message
-        self.fields = fields
-
-
-class Work(Protocol):
-    """A call that a worker thread answers."""
-
-    def run(self) -> Json | Coroutine[Any, Any, Json | Stream]:
-        """Do the work, in the worker thread; what has to go on on the event loop is returned as a coroutine.
-
-        Raises:
-            CallRefused: What the action sees as an exception.
-        """
-        ...
-
-    def answered(self) -> None:
-        """The answer is there and will be sent; told in the worker thread."""
-        ...
-
-    def cancelled(self) -> None:
-        """Nobody wants the answer any longer, though a thread cannot be stopped; told on the event loop."""
-        ...
-
-
-class CallHandler(Protocol):
-    """What answers the calls of one action, and takes its output."""
-
-    def call(
-        self,
-        id: int,  # noqa: A002
-        tool: str,
-        args: list[Json],
-        kwargs: dict[str, Json],
-    ) -> Coroutine[Any, Any, Json | Stream] | Work:
-        """Begin to answer one call, without waiting: calls run concurrently.
-
-        Returns:
-            A coroutine, to be run in a task of its own; or work for a thread, which is answered from that thread.
-
-        Raises:
-            CallRefused: What the action sees as an exception; the coroutine may raise it, too.
-        """
-        ...
-
-    def on_output(self, stream: Literal["stdout", "stderr"], text: str) -> None:
-        """Take a piece of output."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestError:
-    """The exception that ended an action."""
-
-    type: str
-    message: str
-    traceback: str
-    call: int | None
-    """The call that raised it, if one did."""
-    line: int | None
-    """The line of the action that it passed through, in the action's outermost frame; None where nothing ran."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an action left behind; its output went to the handler."""
-
-    result: str | None
-    error: GuestError | None
-    files: list[tuple[str, int]]
-    """Path and size of the files that it wrote."""
-    dropped_output: int
-    """Bytes of output beyond the limit."""
-    calls: int
-    names: Mapping[str, str] | None = None
-    """The session's variables with the types of their values, ``module.Class`` or ``list[int]``, empty where they are
-    not known; None where the guest does not tell. Hints from an untrusted guest: names and class names, nothing more.
-    """
 
 
 class Exchange:
@@ -139,7 +33,7 @@ class Exchange:
         self._first_call = bridge.last_call + 1
         self._calls: dict[int, asyncio.Task[None]] = {}
         """What is being worked on, for each call: the call itself, or the next item of its stream."""
-        self._jobs: dict[int, _Job] = {}
+        self._jobs: dict[int, Job] = {}
         """Calls that worker threads are answering."""
         self._streams: dict[int, AsyncIterator[Json]] = {}
         self._closing: list[asyncio.Future[None]] = []
@@ -225,14 +119,14 @@ class Exchange:
         try:
             work = self._handler.call(call, clean(tool), args, kwargs)
         except CallRefused as refusal:
-            self._reply(call, _raise(call, refusal))
+            self._reply(call, refusal_message(call, refusal))
         except Exception as error:
             self.fail(error)
         else:
             if isinstance(work, Coroutine):
                 self._begin_answer(call, work)
             else:
-                self._jobs[call] = job = _Job(self, call, work)
+                self._jobs[call] = job = Job(self, call, work)
                 run_in_worker(job.run)
         return True
 
@@ -282,21 +176,21 @@ class Exchange:
         try:
             value = await work
         except CallRefused as refusal:
-            self._reply(call, _raise(call, refusal))
+            self._reply(call, refusal_message(call, refusal))
             return
         if isinstance(value, Stream):
             self._streams[call] = value.items
             value = {"$": "iterator"}
         self._reply(call, {"op": "return", "call": call, "value": value})
 
-    def go_on(self, job: _Job, work: Coroutine[Any, Any, Json | Stream]) -> None:
+    def go_on(self, job: Job, work: Coroutine[Any, Any, Json | Stream]) -> None:
         """Finish on the event loop what a worker thread began."""
         if self._jobs.pop(job.call, None) is None:
             work.close()
         else:
             self._begin_answer(job.call, work)
 
-    def answered(self, job: _Job, frame: bytes) -> None:
+    def answered(self, job: Job, frame: bytes) -> None:
         """Send what a worker thread has found, from that thread."""
         self._jobs.pop(job.call, None)
         self.bridge.post(frame)
@@ -316,7 +210,7 @@ class Exchange:
             reply = {"op": "end", "call": call}
         except CallRefused as refusal:
             del self._streams[call]
-            reply = _raise(call, refusal)
+            reply = refusal_message(call, refusal)
         self._reply(call, reply)
 
     def _reply(self, call: int, message: dict[str, Json]) -> None:
@@ -329,7 +223,7 @@ class Exchange:
             return frame
         size = f"{len(frame) >> 10:,} KiB, and one message holds at most {self._limits.frame_kb:,} KiB"
         refusal = CallRefused("InvalidResult", f"The result has {size}: ask for less at a time.")
-        return encode_frame(_raise(call, refusal))
+        return encode_frame(refusal_message(call, refusal))
 
     async def _cancel(self, call: int) -> None:
         if call in self._cancelled:
@@ -377,10 +271,10 @@ class Exchange:
         names = message.get("names")
         if not isinstance(result, str | None) or files is None or type(dropped) is not int or dropped < 0:
             await self.bridge.violate("a malformed end of the action")
-        if names is not None and not _are_names(names):
+        if names is not None and not are_names(names):
             await self.bridge.violate("a malformed end of the action")
         return Outcome(
-            result=None if result is None else _bounded(result),
+            result=None if result is None else bounded(result),
             error=await self._error(error),
             files=files,
             dropped_output=self._dropped + dropped,
@@ -400,9 +294,9 @@ class Exchange:
             }:
                 line = error.get("line")
                 return GuestError(
-                    type=_bounded(kind),
-                    message=_bounded(message),
-                    traceback=_bounded(traceback),
+                    type=bounded(kind),
+                    message=bounded(message),
+                    traceback=bounded(traceback),
                     call=call,
                     line=line if type(line) is int and line > 0 else None,
                 )
@@ -471,84 +365,6 @@ class Exchange:
         return LimitExceeded(f"{what} and {end}.", limit=limit, state_lost=state_lost)
 
 
-class _Job:
-    """A call in a worker thread. It ends once: answered by the thread, or given up by the event loop."""
-
-    def __init__(self, exchange: Exchange, call: int, work: Work) -> None:
-        self.call = call
-        self._work = work
-        self._exchange = exchange
-        self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._over = False
-
-    def give_up(self) -> bool:
-        """Nobody wants the answer any longer; False where it is there already."""
-        with self._lock:
-            before, self._over = self._over, True
-        if not before:
-            self._work.cancelled()
-        return not before
-
-    def run(self) -> None:
-        """Work and answer, in the worker thread."""
-        exchange, call = self._exchange, self.call
-        try:
-            value = self._work.run()
-            if isinstance(value, Coroutine):
-                self._tell(exchange.go_on, self, value)
-                return
-            frame = exchange.frame(call, {"op": "return", "call": call, "value": value})
-        except CallRefused as refusal:
-            frame = exchange.frame(call, _raise(call, refusal))
-        except BaseException as failure:
-            self._tell(exchange.fail, failure)
-            return
-        with self._lock:
-            if self._over:
-                return
-            self._over = True
-            self._work.answered()
-        exchange.answered(self, frame)
-
-    def _tell(self, function: Callable[..., None], *args: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for this any longer
-            self._loop.call_soon_threadsafe(function, *args)
-
-
-def _bounded(text: str) -> str:
-    """The text as it may be shown; an honest guest has cut it before."""
-    half = _LONGEST // 2
-    if len(text) > _LONGEST:
-        text = f"{text[:half]}\n... [{len(text) - 2 * half:,} characters cut] ...\n{text[-half:]}"
-    return clean(text)
-
-
-def _are_names(value: Json) -> bool:
-    """Whether ``value`` maps names to types as a guest may write them."""
-    return (
-        isinstance(value, dict)
-        and len(value) <= _MOST_NAMES
-        and all(
-            name.isidentifier()
-            and isinstance(kind, str)
-            and max(len(name), len(kind)) <= _LONGEST_TYPE
-            and all(part.isidentifier() for part in re.split(r"[\[\]., ]+", kind) if part)
-            for name, kind in value.items()
-        )
-    )
-
-
-def _raise(call: int, refusal: CallRefused) -> dict[str, Json]:
-    return {
-        "op": "raise",
-        "call": call,
-        "type": refusal.type,
-        "message": clean(refusal.message),
-        "fields": refusal.fields,
-    }
-
-
 async def _close(items: AsyncIterator[Json], task: asyncio.Task[None] | None) -> None:
     """Close a stream, after the item that it was working on is given up."""
     if task is not None:
@@ -556,19 +372,3 @@ async def _close(items: AsyncIterator[Json], task: asyncio.Task[None] | None) ->
     close = getattr(items, "aclose", None)
     if close is not None:
         await close()
-
-
-def check_files(value: Json) -> list[tuple[str, int]] | None:
-    """Validate a list of files; None where it is malformed."""
-    if not isinstance(value, list) or len(value) > _MOST_FILES:
-        return None
-    files: list[tuple[str, int]] = []
-    for entry in value:
-        match entry:
-            case [str(path), int(size)] if size >= 0 and path and clean(path) == path and path[0] != "/":
-                if ".." in path.split("/") or "\0" in path:
-                    return None
-                files.append((path, size))
-            case _:
-                return None
-    return files

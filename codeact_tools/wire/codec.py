@@ -249,10 +249,19 @@ class Codec:
         if key is None:
             key = self._handles[id(value)] = secrets.token_urlsafe(16)
             self._held[key] = value
-        text = repr(value)
+        return {"$": "handle", "t": name, "v": {"id": key, "repr": clean(self._label(name, value)[:500])}}
+
+    def _label(self, name: str, value: object) -> str:
+        """What the action sees of a value that stays on the host."""
+        if name in self._catalog.large:
+            shape = getattr(value, "shape", getattr(value, "size", ()))
+            return f"<{name}: {' x '.join(map(str, shape))}>"
         if type(value).__repr__ is object.__repr__:  # an address of the host is nobody's business
-            text = f"<{name}>"
-        return {"$": "handle", "t": name, "v": {"id": key, "repr": clean(text[:500])}}
+            return f"<{name}>"
+        try:
+            return repr(value)
+        except Exception:  # the value is good even where its class cannot show it
+            return f"<{name}>"
 
     # -- guest to host -------------------------------------------------------------------------------------------------
 
@@ -341,7 +350,7 @@ class Codec:
         found = _construct(definition, given)
         for name in fields.keys() - given.keys():
             made = getattr(found, known[name].attribute or name, UNSET)
-            if made is not UNSET and self.encode(made, depth) != value["v"][name]:
+            if made is not UNSET and self.encode(made, depth) != value["v"][name] and made != fields[name]:
                 raise WireError(
                     f"{definition.name}.{name} cannot be sent back: the constructor makes it {short(made)}; "
                     f"make a new {definition.name}"

@@ -6,5 +6,5 @@ an action owns this interpreter. The boundary is the operating system around it 
 
 Read it in this order: `main` (the requests), `execution` (one action), `link` (frames, and calls that find their
 replies), `tools` and `callables` (what an action calls), `classes` and `records` (what it computes with),
-`values` (what crosses), then `console`, `display`, `report`, `policy`, `files`, `interrupts`.
+`values`, `tables` and `arrays` (what crosses), then `console`, `display`, `report`, `policy`, `files`, `interrupts`.
 """

@@ -236,7 +236,7 @@ class Link:
 
     @critical
     def _pump(self) -> None:
-        chunk = os.read(self._in, 1 << 18)
+        chunk = os.read(self._in, 1 << 16)
         if not chunk:
             os._exit(0)  # the host is gone
         buffer = self._buffer

@@ -36,6 +36,7 @@ def warm() -> None:
     import reprlib
     import uuid
 
+    seal()
     del asyncio, dataclasses, datetime, decimal, difflib, enum, inspect, pathlib, random, reprlib, uuid
 
 

@@ -14,6 +14,7 @@ from types import ModuleType
 
 _SHARED = ("builtins", "importlib", "sys")
 """Modules that the guest changes on purpose."""
+_COPIES: dict[str, ModuleType] = {}
 
 
 def own_builtins() -> ModuleType:
@@ -22,22 +23,28 @@ def own_builtins() -> ModuleType:
     Functions keep the built-ins under which they were made, so the guest and every library that is loaded go on with
     the real ones, and so does what libraries import later.
     """
-    sys.modules["builtins"] = copy = _copy(builtins)
+    sys.modules["builtins"] = copy = _copied(builtins)
     return copy
 
 
 def seal() -> None:
-    """Give the guest's modules copies of the modules that they use; for the session's process, once."""
+    """Give the guest's modules copies of the modules that they use.
+
+    Sessions that are forked find it done, and need no memory for it.
+    """
     package = __name__.rpartition(".")[0]
     ours = [module for name, module in sys.modules.items() if name.startswith(f"{package}.")]
-    copies: dict[int, ModuleType] = {}
     for module in ours:
         for name, used in list(vars(module).items()):
             if isinstance(used, ModuleType) and used not in ours and used.__name__ not in _SHARED:
-                setattr(module, name, copies.setdefault(id(used), _copy(used)))
+                setattr(module, name, _copied(used))
+    _copied(builtins)
 
 
-def _copy(module: ModuleType) -> ModuleType:
-    copy = ModuleType(module.__name__, module.__doc__)
-    vars(copy).update(vars(module))
-    return copy
+def _copied(module: ModuleType) -> ModuleType:
+    if module in _COPIES.values():
+        return module
+    if module.__name__ not in _COPIES:
+        _COPIES[module.__name__] = copy = ModuleType(module.__name__, module.__doc__)
+        vars(copy).update(vars(module))
+    return _COPIES[module.__name__]

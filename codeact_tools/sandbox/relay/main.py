@@ -3,7 +3,7 @@
 Standard input and output speak `lines`. Besides, each on a line of its own:
 
     → !signal 7 2          send the guest a signal, the 7th; an earlier one that comes later is ignored
-    ← !up {...}            the guest is confined, and this is about the jail
+    ← !up {...}            the guest is confined, and this is about the jail; said again after each question
     ← !refused {...}       it cannot be; then this ends
 """
 
@@ -41,9 +41,9 @@ def main(arguments: str) -> NoReturn:
         _refuse({"step": refusal.step, "message": refusal.message, "advice": advice(refusal)})
     except (Gone, OSError) as error:
         _refuse({"step": "start", "message": str(error), "advice": ""})
-    _say("up", {"landlock": zygote.report["landlock"], "python": sys.version.split()[0]})
+    up = _statement("up", {"landlock": zygote.report["landlock"], "python": sys.version.split()[0]})
     try:
-        Relay(forked).run()
+        Relay(forked, up).run()
     finally:
         _signal(forked.pidfd, 9)
         zygote.close()
@@ -58,22 +58,23 @@ def _start(options: dict[str, Any]) -> tuple[Zygote, Forked]:
     return zygote, forked
 
 
-def _say(what: str, about: dict[str, Any]) -> None:
-    _write([f"!{what} {json.dumps(about)}\n".encode()])
+def _statement(what: str, about: dict[str, Any]) -> bytes:
+    return f"!{what} {json.dumps(about)}\n".encode()
 
 
 def _refuse(about: dict[str, Any]) -> NoReturn:
-    _say("refused", about)
+    _write([_statement("refused", about)])
     sys.exit(1)
 
 
 class Relay:
     """Between standard input and output, and the guest's end of its bridge."""
 
-    def __init__(self, forked: Forked) -> None:
+    def __init__(self, forked: Forked, up: bytes) -> None:
         self._guest: socket.socket = forked.bridge
         self._guest.setblocking(False)
         self._pidfd = forked.pidfd
+        self._up = up
         self._lines = Lines()
         self._signals = 0
         self._typed = bytearray()
@@ -81,6 +82,7 @@ class Relay:
 
     def run(self) -> None:
         """Carry bytes until one side ends."""
+        _write([self._up])
         guest = self._guest.fileno()
         while True:
             poll = select.poll()
@@ -120,7 +122,7 @@ class Relay:
             return
         self._for_guest += data
         if again:
-            _write([b"\n", *self._lines.again()])
+            _write([b"\n", self._up, *self._lines.again()])
         elif confirmation := self._lines.confirmation():
             _write([confirmation])
 

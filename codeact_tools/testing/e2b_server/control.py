@@ -17,17 +17,17 @@ _DEFAULT_SECONDS: Final = 15
 _VERSION: Final = "0.6.7"
 """Of the daemon: new enough for everything that the SDK knows."""
 
+Templates = Mapping[str, Mapping[str, bytes]]
+"""By name, the files that a template puts into a sandbox's home."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ControlPlane:
     """All sandboxes of one account."""
 
-    def __init__(
-        self, api_key: str, templates: Mapping[str, Mapping[str, bytes]], faults: Faults, capacity: int
-    ) -> None:
+    def __init__(self, api_key: str, templates: Templates, faults: Faults, capacity: int) -> None:
         self.machines: dict[str, Machine] = {}
-        self.templates = templates
+        self.templates = dict(templates)
         self.capacity = capacity
         self._key = api_key
         self._faults = faults
@@ -38,22 +38,24 @@ class ControlPlane:
         """What it serves."""
         one = "/sandboxes/{id}"
         return [
-            Route("/v2/sandboxes", self._guarded(self._create), methods=["POST"]),
-            Route("/v2/sandboxes", self._guarded(self._list), methods=["GET"]),
-            Route(f"/v2{one}/connect", self._guarded(self._connect), methods=["POST"]),
-            Route(one, self._guarded(self._get), methods=["GET"]),
-            Route(one, self._guarded(self._kill), methods=["DELETE"]),
-            Route(f"{one}/timeout", self._guarded(self._timeout), methods=["POST"]),
-            Route(f"{one}/pause", self._guarded(self._pause), methods=["POST"]),
+            Route("/v2/sandboxes", self.guarded(self._create), methods=["POST"]),
+            Route("/v2/sandboxes", self.guarded(self._list), methods=["GET"]),
+            Route(f"/v2{one}/connect", self.guarded(self._connect), methods=["POST"]),
+            Route(one, self.guarded(self._get), methods=["GET"]),
+            Route(one, self.guarded(self._kill), methods=["DELETE"]),
+            Route(f"{one}/timeout", self.guarded(self._timeout), methods=["POST"]),
+            Route(f"{one}/pause", self.guarded(self._pause), methods=["POST"]),
         ]
 
-    def _guarded(self, handler: Handler) -> Handler:
+    def guarded(self, handler: Handler) -> Handler:
+        """Ask for the key, and that the sandbox which the path names is there."""
+
         async def guarded(request: Request) -> Response:
             if request.headers.get("X-API-KEY") != self._key:
-                return _problem(401, "Invalid API key")
+                return problem(401, "Invalid API key")
             sandbox = request.path_params.get("id")
             if sandbox is not None and sandbox not in self.machines:
-                return _problem(404, f"sandbox {sandbox!r} was not found")
+                return problem(404, f"sandbox {sandbox!r} was not found")
             return await handler(request)
 
         return guarded
@@ -65,9 +67,9 @@ class ControlPlane:
             return JSONResponse(_handle(repeated), 201)
         template = body["templateID"]
         if template not in self.templates:
-            return _problem(404, f"template {template!r} not found")
+            return problem(404, f"template {template!r} not found")
         if len(self.machines) >= self.capacity:
-            return _problem(429, "you have reached the maximum number of concurrent E2B sandboxes", retry=False)
+            return problem(429, "you have reached the maximum number of concurrent E2B sandboxes", retry=False)
         machine = Machine(
             template=template,
             metadata=dict(body.get("metadata") or {}),
@@ -117,7 +119,7 @@ class ControlPlane:
     async def _pause(self, request: Request) -> Response:
         machine = self._machine(request)
         if machine.paused:
-            return _problem(409, "the sandbox is paused already")
+            return problem(409, "the sandbox is paused already")
         machine.pause()
         return Response(status_code=204)
 
@@ -135,7 +137,8 @@ class ControlPlane:
         return self.machines[request.path_params["id"]]
 
 
-def _problem(status: int, message: str, *, retry: bool | None = None) -> JSONResponse:
+def problem(status: int, message: str, *, retry: bool | None = None) -> JSONResponse:
+    """Refuse as E2B does; ``retry`` tells the client whether to try again."""
     headers = {} if retry is None else {"Should-Retry": str(retry).lower()}
     return JSONResponse({"code": status, "message": message}, status, headers)
 

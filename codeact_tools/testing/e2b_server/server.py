@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from .builds import Builds
 from .control import ControlPlane
 from .daemon import Daemon
 from .faults import Faults, FaultyNetwork
@@ -41,8 +42,11 @@ class E2BServer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._builds = Builds(self._plane, self.url)
         middleware = [Middleware(FaultyNetwork, self.faults)]
-        app = Starlette(routes=[*self._plane.routes(), *Daemon(self._plane).routes()], middleware=middleware)
+        app = Starlette(
+            routes=[*self._plane.routes(), *self._builds.routes(), *Daemon(self._plane).routes()], middleware=middleware
+        )
         config = uvicorn.Config(app, log_config=None, log_level=logging.CRITICAL, lifespan="off", ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="e2b-server", daemon=True)
@@ -64,6 +68,10 @@ class E2BServer:
         """The sandboxes by their ids; to be looked at, not changed."""
         return dict(self._plane.machines)
 
+    def steps(self, template: str) -> list[dict[str, Any]]:
+        """The steps by which a client built ``template``."""
+        return self._builds.steps[template]
+
     def expire(self, sandbox: str) -> None:
         """Let a sandbox's time run out."""
         self._do(lambda: self._plane.machines[sandbox].expire())
@@ -80,7 +88,7 @@ class E2BServer:
         """Kill all sandboxes and stop serving, at once; idempotent."""
         if not self._thread.is_alive():
             return
-        self._do(self._for_all(Machine.end))
+        asyncio.run_coroutine_threadsafe(self._end_all(), self._loop).result(_PATIENCE)
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(_PATIENCE)
 
@@ -101,6 +109,13 @@ class E2BServer:
         self._loop = asyncio.get_running_loop()
         self._loop.call_soon(self._ready.set)
         await self._server.serve(sockets=[self._socket])
+
+    async def _end_all(self) -> None:
+        machines = [*self._plane.machines.values()]
+        running = [process.task for machine in machines for process in machine.processes.values() if process.task]
+        for machine in machines:
+            machine.end()
+        await asyncio.gather(*running)
 
     def _for_all(self, action: Callable[[Machine], None]) -> Callable[[], None]:
         def act() -> None:

@@ -1,0 +1,86 @@
+"""What an action left behind, and the checks of what the guest says about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ..wire import Json
+from ..wire.scalars import clean
+
+_LONGEST: Final = 64_000
+"""Characters of a result, and of each part of an error."""
+_MOST_FILES: Final = 5000
+_MOST_NAMES: Final = 1000
+_LONGEST_TYPE: Final = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestError:
+    """The exception that ended an action."""
+
+    type: str
+    message: str
+    traceback: str
+    call: int | None
+    """The call that raised it, if one did."""
+    line: int | None
+    """The line of the action that it passed through, in the action's outermost frame; None where nothing ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an action left behind; its output went to the handler."""
+
+    result: str | None
+    error: GuestError | None
+    files: list[tuple[str, int]]
+    """Path and size of the files that it wrote."""
+    dropped_output: int
+    """Bytes of output beyond the limit."""
+    calls: int
+    names: Mapping[str, str] | None = None
+    """The session's variables with the types of their values, ``module.Class`` or ``list[int]``, empty where they are
+    not known; None where the guest does not tell. Hints from an untrusted guest: names and class names, nothing more.
+    """
+
+
+def bounded(text: str) -> str:
+    """The text as it may be shown; an honest guest has cut it before."""
+    half = _LONGEST // 2
+    if len(text) > _LONGEST:
+        text = f"{text[:half]}\n... [{len(text) - 2 * half:,} characters cut] ...\n{text[-half:]}"
+    return clean(text)
+
+
+def are_names(value: Json) -> bool:
+    """Whether ``value`` maps names to types as a guest may write them."""
+    return (
+        isinstance(value, dict)
+        and len(value) <= _MOST_NAMES
+        and all(
+            name.isidentifier()
+            and isinstance(kind, str)
+            and max(len(name), len(kind)) <= _LONGEST_TYPE
+            and all(part.isidentifier() for part in re.split(r"[\[\]., ]+", kind) if part)
+            for name, kind in value.items()
+        )
+    )
+
+
+def check_files(value: Json) -> list[tuple[str, int]] | None:
+    """Validate a list of files; None where it is malformed."""
+    if not isinstance(value, list) or len(value) > _MOST_FILES:
+        return None
+    files: list[tuple[str, int]] = []
+    for entry in value:
+        match entry:
+            case [str(path), int(size)] if size >= 0 and path and clean(path) == path and path[0] != "/":
+                if ".." in path.split("/") or "\0" in path:
+                    return None
+                files.append((path, size))
+            case _:
+                return None
+    return files

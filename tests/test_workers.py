@@ -1,0 +1,208 @@
+"""Synchronous tools run in threads that are used again, that nothing waits for, and that never hold up the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from codeact_tools import Session
+from codeact_tools._workers import run_in_worker
+from codeact_tools.errors import SandboxCrashed
+from codeact_tools.events import ActionFinished, Event, ToolCalled, ToolReturned
+from codeact_tools.sandbox.channel import Channel
+from codeact_tools.testing import UnconfinedSandbox
+
+tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+
+
+def whoami() -> str:
+    """Tell the tenant and the kind of thread."""
+    return f"{tenant.get()}, {threading.current_thread() is threading.main_thread()}"
+
+
+def sleep(seconds: float) -> float:
+    """Block a thread."""
+    time.sleep(seconds)
+    return seconds
+
+
+def promise(value: int) -> int:
+    """Return what has to be awaited."""
+
+    async def later() -> int:
+        await asyncio.sleep(0)
+        return value
+
+    return later()  # type: ignore[return-value]
+
+
+def in_worker() -> int:
+    """The identity of the thread that runs the work."""
+    found: list[int] = []
+    done = threading.Event()
+
+    def work() -> None:
+        found.append(threading.get_ident())
+        done.set()
+
+    run_in_worker(work)
+    assert done.wait(5)
+    time.sleep(0.01)  # the thread puts itself back after the work
+    return found[0]
+
+
+def test_threads_are_used_again() -> None:
+    """Work that comes one after the other runs in one thread; work that blocks does not keep other work waiting."""
+    assert in_worker() == in_worker()
+    blocked = [threading.Event() for _ in range(50)]
+    for event in blocked:
+        run_in_worker(lambda event=event: event.wait(10) and None)  # type: ignore[misc]
+    in_worker()
+    for event in blocked:
+        event.set()
+
+
+def test_the_interpreter_does_not_wait_for_them() -> None:
+    """A tool that hangs does not keep the process from its end."""
+    code = "import time\nfrom codeact_tools._workers import run_in_worker\nrun_in_worker(lambda: time.sleep(60))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_a_forked_process_starts_its_own() -> None:
+    """Threads do not survive a fork, and the child does not hand work to the parent's."""
+    in_worker()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            in_worker()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+async def test_tools_see_the_callers_context() -> None:
+    """A synchronous tool runs outside of the loop's thread, with the context variables of whoever runs the action."""
+    async with Session(tools=[whoami], sandbox=UnconfinedSandbox(), check="off") as session:
+        tenant.set("acme")
+        assert (await session.arun("whoami()")).result == "'acme, False'"
+
+
+async def test_a_blocking_tool_does_not_hold_up_the_loop() -> None:
+    """While a synchronous tool sleeps, the caller's event loop goes on, and so do other calls."""
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    async with Session(tools=[sleep], sandbox=UnconfinedSandbox(), check="off", allow_imports=["*"]) as session:
+        ticking = asyncio.ensure_future(tick())
+        imports = "from concurrent.futures import ThreadPoolExecutor as Pool\n"
+        code = imports + "with Pool(8) as pool: r = list(pool.map(sleep, [0.3] * 8))\nr"
+        started = time.perf_counter()
+        seen = await session.arun(code)
+        ticking.cancel()
+    assert seen.result == str([0.3] * 8)
+    assert time.perf_counter() - started < 2.0
+    assert ticks > 5
+
+
+async def test_a_call_that_is_given_up_is_recorded_as_such() -> None:
+    """The late result of a thread that cannot be stopped goes nowhere; the record says that the call was cancelled."""
+    options = {"seconds": 0.3, "grace_seconds": 1}
+    async with Session(tools=[sleep], sandbox=UnconfinedSandbox(), check="off", limits=options) as session:
+        seen = await session.arun("kept = 1\nsleep(1.0)")
+        assert seen.error is not None
+        assert seen.error.name == "seconds"
+        assert [call.error for call in seen.calls] == ["cancelled"]
+        await asyncio.sleep(1.0)
+        assert (await session.arun("kept")).result == "1"
+
+
+async def test_awaitables_of_plain_functions() -> None:
+    """What a plain function returns to be awaited is awaited on the loop."""
+    async with Session(tools=[promise], sandbox=UnconfinedSandbox(), check="off") as session:
+        seen = await session.arun("promise(7)")
+        assert (seen.result, seen.calls[0].result) == ("7", 7)
+
+
+async def test_events_come_on_the_loops_thread_and_in_order() -> None:
+    """A listener hears of a call's start and end, in this order and before the action's end, always on one thread."""
+    events: list[tuple[type[Event], bool]] = []
+
+    def listen(event: Event) -> None:
+        events.append((type(event), threading.current_thread() is threading.main_thread()))
+
+    async with Session(tools=[whoami], sandbox=UnconfinedSandbox(), check="off", on_event=listen) as session:
+        await session.arun("for _ in range(20): whoami()")
+    calls = [kind for kind, _ in events if kind in (ToolCalled, ToolReturned)]
+    assert calls == [ToolCalled, ToolReturned] * 20
+    assert events[-1][0] is ActionFinished
+    assert all(main for _, main in events)
+
+
+async def test_a_channel_that_is_closed() -> None:
+    """Closing wakes readers and listeners with the end of the stream; writing fails with a named error."""
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    heard: list[bytes] = []
+    reader = asyncio.ensure_future(channel.receive())
+    await asyncio.sleep(0)
+    channel.close()
+    channel.close()
+    assert await reader == b""
+    assert await channel.receive() == b""
+    assert channel.pending()
+    channel.listen(heard.append)
+    assert heard == [b""]
+    with pytest.raises(SandboxCrashed):
+        channel.write(b"x")
+    theirs.close()
+
+
+async def test_a_channel_hands_over_what_arrives() -> None:
+    """A listener gets chunks and then the end; after `deafen` it gets nothing."""
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    heard: list[bytes] = []
+    channel.listen(heard.append)
+    theirs.send(b"one")
+    await asyncio.sleep(0.01)
+    channel.deafen()
+    theirs.send(b"two")
+    await asyncio.sleep(0.01)
+    assert heard == [b"one"]
+    assert channel.pending()
+    channel.listen(heard.append)
+    theirs.close()
+    await asyncio.sleep(0.01)
+    assert heard == [b"one", b"two", b""]
+    channel.close()
+
+
+async def test_a_channel_sends_more_than_fits() -> None:
+    """Sending waits while the other end does not read."""
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    data = os.urandom(4 << 20)
+    sending = asyncio.ensure_future(channel.send(data))
+    theirs.setblocking(False)
+    received = bytearray()
+    while len(received) < len(data):
+        received += await asyncio.get_running_loop().sock_recv(theirs, 1 << 20)
+    await sending
+    assert received == data
+    channel.close()
+    theirs.close()
