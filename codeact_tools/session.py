@@ -99,7 +99,7 @@ class Session:
         """Which sandbox was chosen, and why."""
         self._sandbox, self.choice = resolve_sandbox(sandbox)
         self._check: CheckMode = check
-        self.allow_imports = (*allow_imports, *importable(packages))
+        self.allow_imports = (*allow_imports, *importable(tuple(packages)))
         """What an action may import besides ``tools``."""
         self._packages = tuple(packages)
         self._observation_chars = observation_chars

@@ -16,6 +16,7 @@ from codeact_tools.docgen.changes import Record, Release, record_of
 from codeact_tools.docgen.collect import Page, collect_apart
 from codeact_tools.docgen.directive import expand
 from codeact_tools.docgen.llms import Document, llms_full_txt, llms_txt, relinked
+from codeact_tools.docgen.plain import markdown_of
 from codeact_tools.docgen.schema import input_schema, output_schema
 from codeact_tools.docgen.toolkit_pages import settings_of
 from codeact_tools.errors import ConfigurationError
@@ -314,6 +315,21 @@ def test_links_between_the_pages_for_models() -> None:
     text = "[c](../c.md#x) [gone](gone.md) [out](https://e.example/x.md)"
     linked = relinked(text, source="a/b.md", own="a/b/index.md", destination=places.get)
     assert linked == "[c](../../c/index.md#x) [gone](gone.md) [out](https://e.example/x.md)"
+
+
+def test_a_rendered_page_as_markdown() -> None:
+    """For pages that another plugin fills in: lists and tables stand together, buttons and icons are left out."""
+    html = (
+        "<h1>Limits<a class='headerlink' href='#x'>¶</a></h1><p>See <a href='x.html'>there</a>.</p>"
+        "<ul><li><p>One <code>a</code></p></li><li>Two<br>lines</li></ul><button>Copy</button>"
+        "<table><thead><tr><th>Name</th><th>Type</th></tr></thead>"
+        "<tbody><tr><td><code></code>a</td><td><code>int | None</code></td></tr></tbody></table>"
+        "<div><pre><span>x</span> = 1\ny = 2</pre></div><p>End &amp; out.</p>"
+    )
+    assert markdown_of(html) == (
+        "# Limits\n\nSee there.\n\n- One `a`\n- Two lines\n\n| Name | Type |\n| --- | --- |\n"
+        "| a | `int \\| None` |\n\n```\nx = 1\ny = 2\n```\n\nEnd & out.\n"
+    )
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------

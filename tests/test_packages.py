@@ -102,8 +102,8 @@ def test_the_checker_opens_it_as_well() -> None:
 
 def test_a_distribution_is_imported_by_the_names_of_its_modules() -> None:
     """The name in the registry and that of the module differ; what is not installed is taken at its word."""
-    assert importable([]) == ()
-    assert importable(["pydantic"]) == ("pydantic",)
-    assert "yaml" in importable(["pyyaml"]) or importlib.util.find_spec("yaml") is None
-    assert importable(["docstring-parser"]) == ("docstring_parser",)
-    assert importable(["no-such-thing"]) == ("no_such_thing",)
+    assert importable(()) == ()
+    assert importable(("pydantic",)) == ("pydantic",)
+    assert "yaml" in importable(("pyyaml",)) or importlib.util.find_spec("yaml") is None
+    assert importable(("docstring-parser",)) == ("docstring_parser",)
+    assert importable(("no-such-thing",)) == ("no_such_thing",)

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+import codeact_tools
 from codeact_tools import errors
 from codeact_tools.toolkits import resolve_tools
 
@@ -113,6 +114,16 @@ def test_every_error_has_its_cause_and_its_remedy() -> None:
         if not each.__subclasses__():
             assert "**Cause.**" in sections[each.__name__], each
             assert "**Remedy.**" in sections[each.__name__], each
+
+
+def test_every_public_name_is_in_the_reference(site: Path) -> None:
+    """Whatever ``codeact_tools`` exports has an entry that can be linked to, for people and for models."""
+    pages = [site / "api" / "index.html", site / "events" / "index.html"]
+    anchors = re.findall(r'id="codeact_tools\.([\w.]+)"', "".join(page.read_text(encoding="utf-8") for page in pages))
+    documented = {anchor.rpartition(".")[2] for anchor in anchors}
+    assert set(codeact_tools.__all__) - {"__version__"} <= documented
+    assert "most replies of the model in one run" in (site / "api" / "index.md").read_text(encoding="utf-8").lower()
+    assert ":::" not in (site / "llms-full.txt").read_text(encoding="utf-8").replace("::: tool", "")
 
 
 def test_every_environment_variable_is_documented() -> None:

@@ -32,6 +32,7 @@ from codeact_tools.sandbox.guest.errors import ERRORS
 from codeact_tools.sandbox.manifest import build_manifest
 from codeact_tools.signatures import Catalog, Opaque
 from codeact_tools.wire import MAX_DEPTH, Codec, FrameBuffer, WireError, encode_frame
+from tests.equality import same
 
 T = TypeVar("T")
 
@@ -194,30 +195,6 @@ def there_and_back(value: object) -> tuple[Any, Any]:
     inside = GUEST.decode(frame["v"])
     [frame] = FrameBuffer(1 << 26).feed(encode_frame({"v": GUEST.encode(inside)}))
     return inside, HOST.decode(frame["v"])
-
-
-def same(left: Any, right: Any) -> bool:
-    """Equality that tells types, signs, folds and zones apart, and takes NaN as equal to itself."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, float):
-        signs = math.copysign(1, left), math.copysign(1, right)
-        return math.isnan(left) and math.isnan(right) if left != right else signs[0] == signs[1]
-    if isinstance(left, complex):
-        return same(left.real, right.real) and same(left.imag, right.imag)
-    if isinstance(left, list | tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict):
-        return same(list(left.keys()), list(right.keys())) and same(list(left.values()), list(right.values()))
-    if isinstance(left, Decimal):
-        return str(left) == str(right)
-    if isinstance(left, datetime | time):
-        return (
-            left.replace(tzinfo=None) == right.replace(tzinfo=None)
-            and left.fold == right.fold
-            and str(left.tzinfo) == str(right.tzinfo)
-        )
-    return bool(left == right)
 
 
 ZONES = (

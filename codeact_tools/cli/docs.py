@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from ..docgen.changes import record_of
 from ..docgen.collect import Collection, Request, collect_apart
@@ -21,13 +22,34 @@ MARK: Final = "<!-- Made by `codeact-tools docs build`; changes here are lost. -
 
 docs_app = App(name="docs", help="Pages of tools as Markdown, made from the tools themselves.")
 
-_Tools = Annotated[tuple[str, ...], Parameter(alias="-t"), Names]
+
+@Parameter(name="*", group=Group("The pages", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class PageOptions:
+    """What the pages are made of."""
+
+    tools: Annotated[tuple[str, ...], Parameter(alias="-t"), Names] = ()
+    """Toolkit by name, or module:attribute; repeat the option, or separate by commas. All installed ones by default."""
+    examples: Policy = "safe"
+    """Which examples run: safe (of tools that only read), all, none."""
+    source_url: Annotated[str, Parameter(show_default=False)] = ""
+    """Where the source is read, with {path} and {line}; without it pages hold the source."""
+    record: Annotated[str, Parameter(show_default=False)] = ""
+    """What `docs record` wrote at the last release; pages then tell what changed since."""
+
+    def names(self) -> tuple[str, ...]:
+        """The toolkits, one by one."""
+        return _names(self.tools)
+
+    def made(self) -> Collection:
+        """Make the pages."""
+        return collect_apart(
+            Request(toolkits=self.names(), examples=self.examples, source_url=self.source_url, record=self.record)
+        )
 
 
 @docs_app.command
-def build(
-    folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "", record: str = ""
-) -> Exit:
+def build(folder: Path, /, *, pages: PageOptions | None = None) -> Exit:
     """Write a page for each toolkit and each tool; pages of tools that are gone are removed.
 
     The exit code is 1 where a toolkit is broken or an example is stale; the pages are written all the same.
@@ -37,13 +59,9 @@ def build(
         codeact-tools docs build docs/catalog -t calendar
 
     Args:
-        folder: Where to write; it holds nothing else.
-        tools: Toolkits by name, or module:attribute; all installed ones by default.
-        examples: Which examples run: safe (of tools that only read), all, none.
-        source_url: Where the source is read, with {path} and {line}; without it pages hold the source.
-        record: What `docs record` wrote at the last release; pages then tell what changed since.
+        folder: Where to write; other files in it stay.
     """
-    made = _made(tools, examples, source_url, record)
+    made = (pages or PageOptions()).made()
     wanted = _files(folder, made)
     for path, text in wanted.items():
         _write(path, text)
@@ -55,9 +73,7 @@ def build(
 
 
 @docs_app.command
-def check(
-    folder: Path, /, *, tools: _Tools = (), examples: Policy = "safe", source_url: str = "", record: str = ""
-) -> Exit:
+def check(folder: Path, /, *, pages: PageOptions | None = None) -> Exit:
     """Compare the pages in a folder with the tools; nothing is written.
 
     The exit code is 1 where a page is missing, stale or left over, a toolkit is broken, or an example is stale.
@@ -67,13 +83,9 @@ def check(
         codeact-tools docs check docs/catalog -t calendar
 
     Args:
-        folder: Where `docs build` wrote them.
-        tools: As for `docs build`.
-        examples: As for `docs build`.
-        source_url: As for `docs build`.
-        record: As for `docs build`.
+        folder: Where `docs build` wrote them, with the same options.
     """
-    made = _made(tools, examples, source_url, record)
+    made = (pages or PageOptions()).made()
     wanted = _files(folder, made)
     differing = [f"missing {path}" for path in wanted if not path.exists()]
     differing += [f"stale {path}" for path, text in wanted.items() if path.exists() and path.read_text("utf-8") != text]
@@ -87,7 +99,7 @@ def check(
 
 
 @docs_app.command
-def record(file: Path, /, *, tools: _Tools = ()) -> Exit:
+def record(file: Path, /, *, tools: Annotated[tuple[str, ...], Parameter(alias="-t"), Names] = ()) -> Exit:
     """Record the signatures of a release, so that later pages tell what changed since.
 
     For example:
@@ -102,10 +114,6 @@ def record(file: Path, /, *, tools: _Tools = ()) -> Exit:
     _write(file, record_of(resolve_tools(names)).model_dump_json(indent=2) + "\n")
     write(str(file))
     return Exit.ANSWER
-
-
-def _made(tools: tuple[str, ...], examples: Policy, source_url: str, record: str) -> Collection:
-    return collect_apart(Request(toolkits=_names(tools), examples=examples, source_url=source_url, record=record))
 
 
 def _names(tools: tuple[str, ...]) -> tuple[str, ...]:

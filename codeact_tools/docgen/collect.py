@@ -6,6 +6,7 @@ and what a toolkit does on import cannot disturb the site's generator.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -114,7 +115,14 @@ def collect_apart(request: Request) -> Collection:
         command = [sys.executable, "-m", "codeact_tools.docgen", request.model_dump_json(), str(answer)]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=MOST_SECONDS, check=False
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=MOST_SECONDS,
+                check=False,
+                # Compiled modules beside the sources would look like a change to whoever watches them.
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             )
         except subprocess.TimeoutExpired:
             raise ConfigurationError(

@@ -36,6 +36,7 @@ from ..errors import CodeActError
 from .collect import Collection, Page, Request, collect_apart
 from .directive import expand
 from .llms import Document, first_sentence, llms_full_txt, llms_txt, relinked
+from .plain import markdown_of
 
 log = get_plugin_logger(__name__)
 
@@ -45,6 +46,8 @@ _CSS: Final = """\
 .codeact-facts { line-height: 2; }
 .codeact-facts ~ * td:first-child code, .codeact-facts ~ table td:first-child code { white-space: nowrap; }
 """
+_FILLED: Final = re.compile(r"^#* *::: ", re.MULTILINE)
+"""A line that mkdocstrings replaces in the rendered page."""
 _FACTS: Final = re.compile(r"(</h1>\s*)<p>(?=(?:<code>[^<]*</code>\s*)+</p>)")
 
 
@@ -132,7 +135,12 @@ class ToolDocsPlugin(BasePlugin[ToolDocsConfig]):  # type: ignore[no-untyped-cal
     on_page_markdown = CombinedEvent(_expand, _remember)
 
     def on_page_content(self, html: str, *, page: SitePage, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG002
-        """Give the line of facts under the heading of a generated page its style."""
+        """Give the line of facts under the heading of a generated page its style.
+
+        Of a page that another plugin fills in, remember what came out: its source tells a model nothing.
+        """
+        if _FILLED.search(self._markdown.get(page.file.src_uri, "")):
+            self._markdown[page.file.src_uri] = markdown_of(html)
         if page.file.src_uri not in self._generated:
             return html
         return _FACTS.sub(r'\1<p class="codeact-facts">', html, count=1)

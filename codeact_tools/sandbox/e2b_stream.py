@@ -120,7 +120,7 @@ class RelayStream:
         """Let go of the connections, after `close`; the relay goes on if its sandbox does."""
         tasks = [task for task in (*self._tasks, self._reconnecting) if task is not None]
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -251,7 +251,7 @@ class RelayStream:
     # ---- what goes ---------------------------------------------------------------------------------------------------
 
     async def _send_all(self) -> None:
-        while True:
+        while not self._closed:  # cancellation may come out of the SDK as an error of its own
             await self._to_send.wait()
             self._to_send.clear()
             data = b"".join(self._outbox)
@@ -296,7 +296,7 @@ class RelayStream:
     async def _reconnect(self, error: Exception) -> None:
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + _RECONNECT_SECONDS, 0.1
-        while not is_gone(error):
+        while not is_gone(error) and not self._closed:
             try:
                 await self._connect()
             except NotFoundException as missing:

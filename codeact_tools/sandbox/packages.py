@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import re
 from pathlib import Path
@@ -48,7 +49,8 @@ def find_packages(names: Iterable[str]) -> PackageSet:
     return PackageSet(tuple(paths), tuple(imports))
 
 
-def importable(names: Iterable[str]) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=32)
+def importable(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the modules by which the packages are imported: ``sklearn`` for ``scikit-learn``.
 
     For a package that is not installed here, as for a sandbox elsewhere, its name is taken for its module's.
