@@ -43,7 +43,8 @@ def system_prompt(
     """
     listing = render_listing(registry, budget=budget)
     answering = f"To finish, call {answer_tool}(...) in an action." if answer_tool else dialect.answering
-    rules = (*_rules(registry, allow_imports), *(toolkit.instructions for toolkit in registry.toolkits if toolkit.instructions))
+    instructed = (toolkit.instructions for toolkit in registry.toolkits if toolkit.instructions)
+    rules = (*_rules(registry, allow_imports), *instructed)
     parts = [
         f"{dialect.preamble}\n{dialect.acting}\n{answering}",
         "\n".join(rules),

@@ -12,7 +12,9 @@ from codeact_tools.cli import main
 from codeact_tools.cli.exits import Exit
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
-SECTION = re.compile(r"^## (?P<command>[a-z0-9 -]+)\n(?P<words>.*?)```text\n(?P<help>.*?)```$", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(
+    r"^## (?P<command>[a-z0-9 -]+)\n(?P<words>.*?)```text\n(?P<help>.*?)```$", re.MULTILINE | re.DOTALL
+)
 
 
 def test_the_page_shows_the_help_of_every_command(
