@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -108,6 +109,15 @@ def test_security_defaults(cloud: E2BServer) -> None:
         assert machine.request["network"]["allowOut"] == ["api.example.com"]
         assert machine.metadata == {"codeact-tools": "session", "team": "a"}
         assert machine.environment == {"A": "1"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_as_an_ordinary_user() -> None:
+    """The jail needs no right in the virtual machine: E2B's commands run as an ordinary user."""
+    with E2BServer(user=54321) as server, session(server) as opened:
+        seen = opened.run("import os\nopen('mine', 'w').write('1')\nos.getuid(), os.path.exists('/etc/passwd')")
+        assert seen.result == "(65534, False)", seen.text
+        assert [each.name for each in seen.artifacts] == ["mine"]
 
 
 def test_a_prepared_template_needs_no_upload(cloud: E2BServer) -> None:

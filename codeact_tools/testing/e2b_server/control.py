@@ -25,10 +25,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 class ControlPlane:
     """All sandboxes of one account."""
 
-    def __init__(self, api_key: str, templates: Templates, faults: Faults, capacity: int) -> None:
+    def __init__(self, api_key: str, templates: Templates, faults: Faults, capacity: int, user: int | None) -> None:
         self.machines: dict[str, Machine] = {}
         self.templates = dict(templates)
         self.capacity = capacity
+        self._user = user
         self._key = api_key
         self._faults = faults
         self._created: dict[str, Machine] = {}
@@ -77,6 +78,7 @@ class ControlPlane:
             request=body,
             faults=self._faults,
             on_end=self._forget,
+            user=self._user,
         )
         for name, data in self.templates[template].items():
             path = machine.path(name)

@@ -107,6 +107,8 @@ class Machine:
     """What the client asked for, as it was sent."""
     faults: Faults
     on_end: Callable[[Machine], None]
+    user: int | None = None
+    """Whom the commands run as; None for the server's own user."""
     id: str = field(default_factory=lambda: "i" + secrets.token_hex(10))
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -152,6 +154,11 @@ class Machine:
         """Start a command."""
         variables = {"PATH": _PATH, "HOME": str(self.home), "USER": "user", "LANG": "C.UTF-8"}
         cwd = self.path(config["cwd"]) if config.get("cwd") else self.home
+        identity: dict[str, Any] = {}
+        if self.user is not None:
+            identity = {"user": self.user, "group": self.user, "extra_groups": []}
+            for path in (self.home, *self.home.rglob("*")):
+                os.chown(path, self.user, self.user)
         try:
             child = await asyncio.create_subprocess_exec(
                 config["cmd"],
@@ -162,6 +169,7 @@ class Machine:
                 cwd=cwd,
                 env={**variables, **self.environment, **config.get("envs", {})},
                 start_new_session=True,
+                **identity,
             )
         except OSError as error:
             raise RPCError("invalid_argument", f"the command cannot be started: {error}") from error

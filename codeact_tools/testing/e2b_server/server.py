@@ -7,7 +7,7 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Self, TypeVar
 
 import uvicorn
@@ -15,13 +15,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from .builds import Builds
-from .control import ControlPlane
+from .control import ControlPlane, Templates
 from .daemon import Daemon
 from .faults import Faults, FaultyNetwork
 from .machine import Machine
 
 _PATIENCE: Final = 10.0
-_STOCK: Final[Mapping[str, Mapping[str, bytes]]] = {"base": {}, "code-interpreter-v1": {}}
+_STOCK: Final[Templates] = {"base": {}, "code-interpreter-v1": {}}
 _T = TypeVar("_T")
 
 
@@ -31,13 +31,14 @@ class E2BServer:
     Args:
         templates: The templates that exist besides E2B's own, each with the files in its home.
         capacity: How many sandboxes there may be at once.
+        user: The number of the user whom commands run as, where this is root; E2B's have no rights of their own either.
     """
 
-    def __init__(self, *, templates: Mapping[str, Mapping[str, bytes]] | None = None, capacity: int = 1000) -> None:
+    def __init__(self, *, templates: Templates | None = None, capacity: int = 1000, user: int | None = None) -> None:
         self.api_key = "e2b_" + secrets.token_hex(20)
         self.faults = Faults()
         """What goes wrong; may be changed at any time."""
-        self._plane = ControlPlane(self.api_key, {**_STOCK, **(templates or {})}, self.faults, capacity)
+        self._plane = ControlPlane(self.api_key, {**_STOCK, **(templates or {})}, self.faults, capacity, user)
         # With its protocol named: only then asyncio turns off Nagle's algorithm, which would add 40 ms to an answer.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
