@@ -28,7 +28,7 @@ from .events import (
 from .hostcalls import Approve, HostCalls
 from .registry import ToolRegistry
 from .sandbox import resolve_sandbox
-from .sandbox.base import Limits, Sandbox, SandboxRequest
+from .sandbox.base import Limits, ResumingSandbox, Sandbox, SandboxRequest
 from .sandbox.bridge import Bridge, Outcome
 from .sandbox.manifest import build_manifest
 from .sandbox.packages import importable
@@ -66,6 +66,7 @@ class Session:
         observation_chars: Most characters of an observation's text; what is beyond is cut out of the middle.
         on_event: Called with each event, on the thread that runs the session.
         run_id: Names the run towards tools; made up where it is not given.
+        resume: What `suspend` returned: go on there, with the same tools and options, instead of afresh.
 
     Raises:
         DefinitionError, RegistryError, PluginError: The tools cannot be registered.
@@ -86,6 +87,7 @@ class Session:
         observation_chars: int = 10_000,
         on_event: OnEvent | None = None,
         run_id: str | None = None,
+        resume: Mapping[str, Any] | None = None,
     ) -> None:
         if check not in ("block", "warn", "off"):
             raise ConfigurationError(f"check={check!r} is not known; use 'block', 'warn' or 'off'.")
@@ -117,6 +119,9 @@ class Session:
         self._notice: str | None = None
         self._warned = False
         self._closed = False
+        self._resume = resume
+        self._ran: list[dict[str, Any]] = []
+        """What the check knows of the actions that ran, for `suspend`."""
         self._one_at_a_time = asyncio.Lock()
 
     def _make_checker(self) -> Checker:
@@ -137,6 +142,10 @@ class Session:
             return
         if self._checker is not None and self._preparing is None:
             self._preparing = asyncio.create_task(self._checker.prepare())
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            await self._take_up(resume)
+            return
         process = await self._sandbox.open(SandboxRequest(limits=self.limits, packages=self._packages))
         bridge = Bridge(process, self.limits)
         try:
@@ -145,6 +154,39 @@ class Session:
             await bridge.close()
             raise
         self._bridge, self._description = bridge, process.description
+
+    async def _take_up(self, suspended: Mapping[str, Any]) -> None:
+        if not isinstance(self._sandbox, ResumingSandbox):
+            raise ConfigurationError(f"resume= needs the sandbox that was suspended, and {self.sandbox} resumes none.")
+        process = await self._sandbox.resume(suspended["guest"])
+        self._bridge, self._description = Bridge(process, self.limits), process.description
+        self._bridge.resume(suspended)
+        self._turn, self._ran = suspended["turn"], [*suspended["ran"]]
+        if self._checker is not None:
+            for action in self._ran:
+                self._checker.commit(**action)
+
+    def suspend(self) -> dict[str, Any]:
+        """Pause the sandbox between two actions and close the session; the interpreter's state is kept.
+
+        Only in E2B; a local guest ends with its process. What comes out of tools as a handle or a stream is not kept.
+
+        Returns:
+            Plain data for JSON. ``Session(..., resume=data)`` goes on there, in this process or in another one.
+
+        Raises:
+            ConfigurationError: The sandbox cannot be suspended; the session goes on.
+        """
+        return self._sync().run(self.asuspend())
+
+    async def asuspend(self) -> dict[str, Any]:
+        """`suspend`, for sessions opened with ``async with``."""
+        async with self._one_at_a_time:
+            await self.aopen()
+            suspended = await cast(Bridge, self._bridge).suspend()
+            self._bridge = None
+            await self.aclose()
+        return {**suspended, "turn": self._turn, "ran": self._ran}
 
     async def aclose(self) -> None:
         """End the guest and all that it started; idempotent."""
@@ -277,13 +319,14 @@ class Session:
 
     def _commit(self, code: str, outcome: Outcome | None) -> None:
         """Tell the check what ran: to its end, up to an error, or, where there is no outcome, nobody knows how far."""
-        if self._checker is None:
-            return
-        if outcome is None:
-            self._checker.commit(code, failed=True)
-        else:
+        action: dict[str, Any] = {"code": code, "failed": True}
+        if outcome is not None:
             line = outcome.error.line if outcome.error is not None else None
-            self._checker.commit(code, failed=outcome.error is not None, failed_line=line, variables=outcome.names)
+            names = None if outcome.names is None else dict(outcome.names)
+            action |= {"failed": outcome.error is not None, "failed_line": line, "variables": names}
+        self._ran.append(action)
+        if self._checker is not None:
+            self._checker.commit(**action)
 
     async def _collect(self, bridge: Bridge, outcome: Outcome) -> tuple[tuple[Artifact, ...], list[str]]:
         """Fetch the files that the action wrote, up to the limit; name those that stay inside."""
@@ -312,6 +355,7 @@ class Session:
         """Drop a guest that is gone; the next action starts a fresh one and says so."""
         bridge, self._bridge = self._bridge, None
         self._notice = _STATE_LOST
+        self._ran.clear()
         if bridge is not None:
             await bridge.close()
         if self._checker is not None:

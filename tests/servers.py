@@ -11,15 +11,15 @@ import pytest
 from codeact_tools.models.weights import DEFAULT_WEIGHTS, locate
 
 _LLAMA = """
-import sys, threading
-from codeact_tools.models.embedded import available_cpus, embedded_library
-library = embedded_library()
-parameters = library.CommonParams()
+import sys
+import xllamacpp
+from codeact_tools.models.embedded import available_cpus
+parameters = xllamacpp.CommonParams()
 parameters.model.path = sys.argv[1]
 parameters.n_ctx, parameters.n_parallel, parameters.verbosity, parameters.warmup = 8192, 1, -1, False
 parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = available_cpus()
 parameters.api_keys = [sys.argv[2]]
-server = library.Server(parameters)
+server = xllamacpp.Server(parameters)
 print(server.listening_address, flush=True)
 sys.stdin.read()
 """
@@ -42,10 +42,13 @@ class LlamaServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         address = self._process.stdout.readline().strip()
-        assert address.startswith("http"), "the server did not start"
+        if not address.startswith("http"):
+            self._process.communicate()
+            raise RuntimeError("llama.cpp's server did not start; see its output above")
         self.base_url = f"{address}/v1"
         return self
 

@@ -120,7 +120,7 @@ def test_a_toolkit_whose_configuration_needs_a_secret_is_documented(monkeypatch:
     assert made.problems == ()
     pages = {page.tool or page.toolkit: page.markdown for page in made.pages}
     assert "| `key` | `SecretStr` | **required**, secret |" in pages["finance"]
-    assert "were not run" in pages["finance.quote"]
+    assert "Not run when this page was made" in pages["finance.quote"]
 
 
 def test_changes_since_the_last_release(registry: ToolRegistry, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_examples_with_effects_run_only_where_that_is_asked_for(registry: ToolRe
     spec = registry.get("ticks")
     assert [run.got for run in run_examples(spec)[0]] == [None]
     assert [run.got for run in run_examples(spec, policy="all")[0]] == ["Decimal('0.90')\n"]
-    assert "were not run" in tool_page(spec, registry, runs=run_examples(spec))
+    assert "Not run when this page was made" in tool_page(spec, registry, runs=run_examples(spec))
 
 
 # ---- JSON Schema -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import threading
@@ -20,7 +21,7 @@ from codeact_tools.errors import ConfigurationError, SandboxCrashed, SandboxUnav
 from codeact_tools.sandbox import e2b, e2b_stream, resolve_sandbox
 from codeact_tools.sandbox.base import Limits, SandboxRequest
 from codeact_tools.sandbox.bridge import Bridge
-from codeact_tools.sandbox.e2b import E2BSandbox, Suspended, source_files, source_folder
+from codeact_tools.sandbox.e2b import E2BSandbox, source_files, source_folder
 from codeact_tools.testing import ScriptedModel
 from codeact_tools.testing.contract import Nobody
 from codeact_tools.testing.e2b_server import E2BServer, Failure
@@ -255,7 +256,6 @@ async def test_suspend_and_resume(cloud: E2BServer) -> None:
     suspended = await guest.suspend()
     [machine] = cloud.sandboxes.values()
     assert machine.paused
-    assert suspended == Suspended(**{field: getattr(suspended, field) for field in Suspended.__dataclass_fields__})
     resumed = await sandbox.resume(suspended)
     again = Bridge(resumed, LIMITS)
     outcome = await again.execute("kept.append(3)\nkept", handler=Nobody())
@@ -263,6 +263,36 @@ async def test_suspend_and_resume(cloud: E2BServer) -> None:
     await again.close()
     with pytest.raises(SandboxCrashed, match="expired"):
         await sandbox.resume(suspended)
+
+
+def test_a_session_is_suspended_and_resumed(cloud: E2BServer) -> None:
+    """Variables, the check's knowledge of them, and the count of calls go on, also in another process."""
+    counter = Counter()
+    options: dict[str, Any] = {"tools": [counter.count], "limits": LIMITS, "check": "block"}
+    with Session(sandbox=E2BSandbox(**cloud.options), **options) as first:
+        assert first.run("kept = [count(1)]\ndef double(n: int) -> int:\n    return 2 * n").error is None
+        time.sleep(0.2)  # the guest rests by now
+        suspended = json.dumps(first.suspend())
+        with pytest.raises(ConfigurationError, match="closed"):
+            first.run("1")
+    [machine] = cloud.sandboxes.values()
+    assert machine.paused
+    with Session(sandbox=E2BSandbox(**cloud.options), resume=json.loads(suspended), **options) as second:
+        seen = second.run("kept.append(double(count(2)))\nkept")
+        assert seen.result == "[1, 4]", seen.text
+        refused = second.run("double('x')\nnope")
+        assert refused.error is not None
+        assert refused.error.kind == "check"
+    assert counter.calls == [1, 2]
+
+
+def test_a_local_session_cannot_be_suspended() -> None:
+    """It says so, and goes on."""
+    with Session(sandbox="local", check="off") as opened:
+        opened.run("kept = 1")
+        with pytest.raises(ConfigurationError, match="cannot be suspended"):
+            opened.suspend()
+        assert opened.run("kept").result == "1"
 
 
 async def test_a_cancelled_opening_leaves_no_sandbox(cloud: E2BServer) -> None:
@@ -305,6 +335,8 @@ async def test_wrong_options(cloud: E2BServer) -> None:
         await E2BSandbox(**cloud.options).open(SandboxRequest(limits=LIMITS, packages=("no-such-package",)))
     with pytest.raises(ConfigurationError, match="timeout"):
         E2BSandbox(timeout=0)
+    with pytest.raises(ConfigurationError, match=r"'tiemout'.*request_timeout"):
+        E2BSandbox(tiemout=5)
 
 
 async def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,3 +393,14 @@ async def test_a_connection_lost_while_opening(cloud: E2BServer) -> None:
         guest = await asyncio.wait_for(opening, 10)
         assert len(cloud.sandboxes) == 1
         await guest.kill()
+
+
+async def test_many_sessions_at_once(cloud: E2BServer) -> None:
+    """Each is in a sandbox of its own, finds its own answers, and ends it."""
+
+    async def one(number: int) -> str | None:
+        options: dict[str, Any] = {"tools": [Counter().count], "check": "off", "limits": LIMITS}
+        async with Session(sandbox=E2BSandbox(**cloud.options), **options) as opened:
+            return (await opened.arun(f"sum(count(n) for n in range({number}))")).result
+
+    assert await asyncio.gather(*map(one, range(12))) == [str(sum(range(number))) for number in range(12)]

@@ -33,7 +33,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[E2BServer]:
 async def abandon(cloud: E2BServer) -> str:
     """Open a sandbox as a session does, and leave it running as a host that crashes does."""
     guest = await E2BSandbox(metadata={"team": "a"}).open(SandboxRequest(limits=Limits()))
-    return (await guest.leave()).sandbox_id
+    return (await guest.leave())["sandbox_id"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the jail needs Linux")

@@ -133,6 +133,15 @@ def test_every_environment_variable_is_documented() -> None:
     assert set(re.findall(r"\bCODEACT_TOOLS_[A-Z_]+\b", sources)) <= set(re.findall(r"CODEACT_TOOLS_[A-Z_]+", page))
 
 
+def test_every_benchmark_is_on_its_page() -> None:
+    """With the command that runs it again."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        command = f"python -m benchmarks.{path.stem}"
+        if command in path.read_text(encoding="utf-8") and path.stem != "contenders":  # which `registry` starts
+            assert command in page, command
+
+
 # ---- in a browser ----------------------------------------------------------------------------------------------------
 
 

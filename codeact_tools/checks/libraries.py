@@ -5,8 +5,8 @@ out that findings about values of a library would be wrong too often. So the ses
 unknown, and only what a module has, and how many arguments its functions take, is asked of the package's own types.
 That is asked apart from the session, with every argument of unknown type:
 
->>> numpy.zeros(5, dtyp=float)              # in the action
-numpy.zeros(unknown, dtyp=unknown)          # what is asked
+    numpy.zeros(5, dtyp=float)              # in the action
+    numpy.zeros(unknown, dtyp=unknown)      # what is asked
 """
 
 from __future__ import annotations

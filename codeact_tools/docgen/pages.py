@@ -15,7 +15,7 @@ from ..expressions import Constrained, TypeExpr
 from ..registry import ToolRegistry
 from ..rendering import Tier, estimate_tokens, render_listing, render_tool
 from ..specs import Parameter, ToolSpec
-from .examples import Run
+from .examples import Run, runs_examples
 from .markdown import cell, code, document, fence, folded, section, table
 from .notes import Notes, notes_of
 from .origin import Origin, source_of
@@ -248,11 +248,8 @@ def _examples(spec: ToolSpec, runs: Runs) -> list[str]:
     shown = ["\n".join(run.transcript for run in example) for example in runs] or list(spec.examples)
     blocks = [fence(text, "pycon") for text in shown]
     ran = any(run.got is not None for example in runs for run in example)
-    note = (
-        "The output is what came when this page was made."
-        if ran
-        else "These were not run when this page was made: they may change something, or reach out."
-    )
+    why = "" if runs_examples(spec, "safe") else ": they may change something, or reach out"
+    note = "The output is what came when this page was made." if ran else f"Not run when this page was made{why}."
     wrong = [run for example in runs for run in example if not run.matches]
     differing = [f"The docstring shows another output for `{run.source.strip()}`." for run in wrong]
     return [*blocks, note, *differing]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -102,6 +103,28 @@ class DirectGuest(Protocol):
 
     channel: Channel
     """The same stream as that of `GuestProcess.send` and `GuestProcess.receive`."""
+
+
+@runtime_checkable
+class SuspendableGuest(Protocol):
+    """What a `GuestProcess` may offer besides: to outlive this process, with the interpreter's state."""
+
+    async def suspend(self) -> Mapping[str, Any]:
+        """Let go of the guest between two actions; return what `ResumingSandbox.resume` needs, plain data for JSON."""
+        ...
+
+
+@runtime_checkable
+class ResumingSandbox(Protocol):
+    """What a `Sandbox` offers whose guests are `SuspendableGuest`."""
+
+    async def resume(self, suspended: Mapping[str, Any]) -> GuestProcess:
+        """Go on with a guest.
+
+        Raises:
+            SandboxCrashed: It has ended meanwhile.
+        """
+        ...
 
 
 class Sandbox(Protocol):

@@ -13,13 +13,13 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
-from ..errors import ProtocolViolation, SandboxCrashed, SandboxError
+from ..errors import ConfigurationError, ProtocolViolation, SandboxCrashed, SandboxError
 from ..vocabulary import ALWAYS_IMPORTABLE
 from ..wire import FrameBuffer, Json, encode_frame
 from ..wire.scalars import clean
-from .base import DirectGuest, GuestProcess, Limits
+from .base import DirectGuest, GuestProcess, Limits, SuspendableGuest
 from .calls import CallHandler, CallRefused, Stream, Work
 from .exchange import Exchange
 from .outcome import GuestError, Outcome, check_files
@@ -145,6 +145,27 @@ class Bridge:
         if files is None:
             await self.violate("a malformed listing")
         return files
+
+    async def suspend(self) -> dict[str, Any]:
+        """Let go of the guest, which lives on; return plain data for `resume`.
+
+        Raises:
+            ConfigurationError: The back end cannot do that; nothing has changed.
+        """
+        guest = self.process
+        if not isinstance(guest, SuspendableGuest):
+            raise ConfigurationError(
+                f"A session in {guest.description} cannot be suspended: its guest ends with this process. E2B's can."
+            )
+        async with self._busy:
+            await self._check_quiet()
+            suspended = await guest.suspend()
+            self.dead = "it is suspended"
+        return {"guest": dict(suspended), "actions": self._actions, "last_call": self.last_call}
+
+    def resume(self, suspended: Mapping[str, Any]) -> None:
+        """Take over where another bridge to the same guest left, in place of `start`."""
+        self._actions, self.last_call = suspended["actions"], suspended["last_call"]
 
     async def close(self) -> None:
         """End the guest; idempotent."""

@@ -14,11 +14,11 @@ import shlex
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
+from e2b.connection_config import ApiParams
 from e2b.sandbox.filesystem.filesystem import WriteEntry
 from e2b_code_interpreter import AsyncSandbox
-from pydantic.dataclasses import dataclass
 
 from ..errors import ConfigurationError, SandboxUnavailable
 from .base import SandboxRequest
@@ -39,8 +39,7 @@ _BOOT: Final = (
 _PACKAGE: Final = Path(__file__).parent.parent
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suspended:
+class Suspended(TypedDict):
     """All that is needed to go on with a guest in another process; plain data, no secret."""
 
     sandbox_id: str
@@ -88,6 +87,11 @@ class E2BSandbox:
     ) -> None:
         if timeout < 1:
             raise ConfigurationError(f"timeout={timeout} is too short: E2B counts whole seconds, from 1 on.")
+        if unknown := options.keys() - ApiParams.__annotations__.keys():
+            known = ", ".join(sorted(ApiParams.__annotations__))
+            raise ConfigurationError(
+                f"E2BSandbox has no option {min(unknown)!r}. For the connection it knows: {known}."
+            )
         self.template = template
         self.timeout = timeout
         self._options = options
@@ -117,17 +121,18 @@ class E2BSandbox:
             opening.add_done_callback(_discard)
             raise
 
-    async def resume(self, suspended: Suspended) -> E2BGuest:
+    async def resume(self, suspended: Mapping[str, Any]) -> E2BGuest:
         """Go on with a guest that was suspended, or whose host is gone; a paused sandbox is resumed.
 
         Raises:
             SandboxCrashed: It has ended.
         """
         with translated("a session was being resumed", opening=False):
-            sandbox = await AsyncSandbox.connect(suspended.sandbox_id, timeout=self.timeout, **self._options)
-            stream = RelayStream(sandbox, Lines(suspended.sent, suspended.received), suspended.signals)
-            await stream.attach(suspended.pid)
-        return E2BGuest(sandbox, stream, self.timeout, suspended.template)
+            sandbox = await AsyncSandbox.connect(suspended["sandbox_id"], timeout=self.timeout, **self._options)
+            lines = Lines(suspended["sent"], suspended["received"])
+            stream = RelayStream(sandbox, lines, suspended["signals"])
+            await stream.attach(suspended["pid"])
+        return E2BGuest(sandbox, stream, self.timeout, suspended["template"])
 
     async def _open(self, request: SandboxRequest) -> E2BGuest:
         try:

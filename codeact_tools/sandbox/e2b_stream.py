@@ -57,7 +57,7 @@ class RelayStream:
         self._failure: SandboxError | None = None
         self._closed = False
         self._heard = 0.0
-        self._asked = False
+        self._asked = 0.0
         self._stopped = False
         self._interrupted = 0.0
         self._joined_late = False
@@ -87,7 +87,7 @@ class RelayStream:
         self.pid = command.pid
         self._command = command
         self._heard = asyncio.get_running_loop().time()
-        self._asked = False
+        self._asked = 0.0
         if self._streams_input:
             self._input = self._sandbox.commands.stream_input(self.pid, timeout=0)
         self._tasks.append(asyncio.create_task(self._until_end(command)))
@@ -198,7 +198,7 @@ class RelayStream:
     def _take(self, text: str) -> None:
         """Take output of the relay, cut anywhere. Nothing of it is trusted."""
         self._heard = self.used = asyncio.get_running_loop().time()
-        self._asked = False
+        self._asked = 0.0
         *lines, self._typed = (self._typed + text).split("\n")
         if lines and self._joined_late:  # amid a line; the relay begins its answer to `Lines.resume` with a new one
             self._joined_late = False
@@ -273,11 +273,11 @@ class RelayStream:
             await asyncio.sleep(_QUIET_SECONDS / 4)
             if not self.lines.under_way or self._reconnecting is not None:
                 continue
-            quiet = loop.time() - self._heard
-            if quiet > _DEAD_SECONDS:
-                self._lost(TimeoutError(f"no answer for {quiet:.0f} s"))
-            elif quiet > _QUIET_SECONDS and not self._asked:
-                self._asked = True
+            now = loop.time()
+            if self._asked and now - self._asked > _DEAD_SECONDS:
+                self._lost(TimeoutError(f"no answer for {_DEAD_SECONDS:.0f} s"))
+            elif now - self._heard > _QUIET_SECONDS and not self._asked:
+                self._asked = now
                 self._put([self.lines.question()])
 
     # ---- connections -------------------------------------------------------------------------------------------------

@@ -46,15 +46,17 @@ class Process:
         self._ended = ("end", {"exitCode": code, "exited": code >= 0, "status": status})
         self._tell(self._ended)
 
-    async def events(self) -> AsyncIterator[Event]:
-        """Attach, and yield what happens until the command ends."""
+    def events(self) -> AsyncIterator[Event]:
+        """Attach, and yield what happens from now on until the command ends."""
         queue: asyncio.Queue[Event] = asyncio.Queue()
+        if self._ended is not None:
+            queue.put_nowait(self._ended)
         self._attached.add(queue)
+        return self._events(queue)
+
+    async def _events(self, queue: asyncio.Queue[Event]) -> AsyncIterator[Event]:
         try:
             yield ("start", {"pid": self.pid})
-            if self._ended is not None:
-                yield self._ended
-                return
             while True:
                 event = await queue.get()
                 if event == _DROP:
