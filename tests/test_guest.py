@@ -416,8 +416,9 @@ async def test_interrupts_in_quick_calls_lose_nothing() -> None:
             assert (await guest("[echo(n) for n in range(5)]")).result == "[0, 1, 2, 3, 4]"
 
 
-async def test_threads_that_outlive_their_action() -> None:
+async def test_threads_that_outlive_their_action(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread may not call or print between actions; what it printed appears in the next action."""
+    monkeypatch.setattr("codeact_tools.sandbox.bridge.REST_SECONDS", 60.0)  # else it would stand still, not run on
     async with running([entry("echo")], {"echo": lambda n: n}, allow_imports=["threading", "time"]) as guest:
         code = """
 import threading, time
