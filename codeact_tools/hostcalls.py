@@ -6,10 +6,11 @@ import asyncio
 import contextvars
 import inspect
 import json
+import threading
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from typing import Any, Literal
 
 from .errors import CodeActError, InvalidCall, InvalidResult, RegistryError, ToolDenied, ToolFailed, ToolTimeout
@@ -132,7 +133,8 @@ class HostCalls:
         """A call is over; the listener is told on the event loop."""
         call.finish(result, error)
         if self._listener is not None:
-            loop.call_soon_threadsafe(self._tell, ToolReturned, call)
+            with suppress(RuntimeError):  # the loop is closed: the session is over
+                loop.call_soon_threadsafe(self._tell, ToolReturned, call)
 
     def _refused(self, call: _Call, error: Exception) -> CallRefused:
         self.finish(call, error=f"{type(error).__name__}: {error}")
@@ -170,9 +172,18 @@ class HostCalls:
             raise ToolDenied(f"The call of {spec.qualified} was not approved.")
 
     def _context(self, spec: ToolSpec, call_id: int) -> ToolContext:
-        def report(message: str) -> None:
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
+
+        def tell(message: str) -> None:
             if self._listener is not None:
                 self._listener(ToolReported(call_id=call_id, tool=spec.qualified, message=message))
+
+        def report(message: str) -> None:
+            if threading.get_ident() == thread:
+                tell(message)
+                return
+            with suppress(RuntimeError):  # the loop is closed: a tool that was given up reports late
+                loop.call_soon_threadsafe(tell, message)  # a synchronous tool reports from its own thread
 
         return ToolContext(
             run_id=self._run_id,

@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from codeact_tools import Session
+from codeact_tools import Session, ToolContext
 from codeact_tools.errors import ConfigurationError, SandboxUnavailable
-from codeact_tools.events import ActionChecked, ActionFinished, ActionStarted, Event, OutputReceived, ToolReturned
+from codeact_tools.events import (
+    ActionChecked,
+    ActionFinished,
+    ActionStarted,
+    Event,
+    OutputReceived,
+    ToolCalled,
+    ToolReported,
+    ToolReturned,
+)
 from tests.shop import SHOP, cancelled
 
 
@@ -143,6 +152,34 @@ def test_events_tell_the_story_in_order() -> None:
     assert kinds == [ActionStarted, ActionChecked, ToolReturned]
     assert "".join(event.text for event in events if isinstance(event, OutputReceived)) == "2\n"
     assert isinstance(events[-1], ActionFinished)
+
+
+async def test_a_tool_reports_its_progress_in_order() -> None:
+    """What a tool reports, from its thread or from the loop, is an event between its call and its return."""
+
+    def slow(steps: int, context: ToolContext) -> int:
+        """Take some steps."""
+        for step in range(steps):
+            context.report(f"step {step}")
+        return steps
+
+    async def quick(context: ToolContext) -> None:
+        """Take one step."""
+        context.report("on the loop")
+
+    events: list[Event] = []
+    async with Session(tools=[slow, quick], sandbox="local", on_event=events.append) as session:
+        seen = await session.arun("slow(2)\nawait quick()")
+    assert seen.error is None, seen.text
+    story = [
+        event.message if isinstance(event, ToolReported) else f"{type(event).__name__} {event.call.tool}"
+        for event in events
+        if isinstance(event, ToolCalled | ToolReported | ToolReturned)
+    ]
+    assert story == [
+        *("ToolCalled slow", "step 0", "step 1", "ToolReturned slow"),
+        *("ToolCalled quick", "on the loop", "ToolReturned quick"),
+    ]
 
 
 async def test_the_asynchronous_face_does_the_same() -> None:
