@@ -26,7 +26,7 @@ NAMES = [
     "names in a list",
 ]
 QUESTIONS = [task for task in TASKS if task.name in NAMES]
-LEAST = 4
+LEAST = 3
 """Of five. `python -m benchmarks.solve` gives the rate over all tasks."""
 
 
@@ -45,7 +45,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[Model]:
 
 
 async def test_multi_step_tasks_are_solved(model: Model, record_property: Callable[[str, object], None]) -> None:
-    """At least four of five multi-step questions get the right answer, and the answers come out of tool calls."""
+    """At least three of five multi-step questions get the right answer, and the answers come out of tool calls."""
     calls: list[str] = []
 
     def count(event: object) -> None:
