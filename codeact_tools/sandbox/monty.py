@@ -155,6 +155,7 @@ class MontyGuest:
             answer = await self._answer(message)
         except pydantic_monty.MontyCrashedError:
             self._end()
+            return
         except Exception:
             self._end()
             raise
