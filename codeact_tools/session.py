@@ -39,6 +39,8 @@ CheckMode = Literal["block", "warn", "off"]
 OnEvent = Callable[[Event], None]
 
 _LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
+_LIMIT_OF = {"MemoryError": "memory_mb", "[Errno 27]": "files_mb", "[Errno 28]": "files_mb"}
+"""Which limit an exception of the action speaks of: no memory, a file too large (EFBIG), no space left (ENOSPC)."""
 _STATE_LOST = "The interpreter was restarted: variables of earlier actions are gone; define again what you need."
 
 
@@ -287,7 +289,7 @@ class Session:
         try:
             outcome = await bridge.execute(code, handler=calls)
             self._notice = None
-            error = _guest_error(outcome)
+            error = _guest_error(outcome, self.limits)
             artifacts, notes = await self._collect(bridge, outcome)
         except SandboxError as fault:
             error = _fault(fault)
@@ -302,10 +304,10 @@ class Session:
             notes.append(f"[{outcome.dropped_output:,} more bytes of output were dropped]")
         if checked is not None and checked.findings:
             notes.append("The check warns:\n" + checked.render())
-        result = outcome.result if outcome else None
+        result = outcome.result if outcome and outcome.assigned is None else None
         stdout = "".join(text for stream, text in calls.output if stream == "stdout")
         stderr = "".join(text for stream, text in calls.output if stream == "stderr")
-        parts = [notice or "", stdout, stderr, result or "", _error_text(error), *notes]
+        parts = [notice or "", stdout, stderr, _echo(outcome), _error_text(error), *notes]
         return Observation(
             text=cap_middle("\n".join(part.rstrip("\n") for part in parts if part.strip()), self._observation_chars),
             result=result,
@@ -435,10 +437,28 @@ def _refused(checked: CheckResult, most: int) -> Observation:
     )
 
 
-def _guest_error(outcome: Outcome) -> ExecutionError | None:
+def _echo(outcome: Outcome | None) -> str:
+    """What the model reads of the last expression, or of the last value that was assigned without a word."""
+    if outcome is None or outcome.result is None:
+        return ""
+    if outcome.assigned is None:
+        return outcome.result
+    break_line = "\n" if "\n" in outcome.result else " "
+    return f"{outcome.assigned} ={break_line}{outcome.result}"
+
+
+def _guest_error(outcome: Outcome, limits: Limits) -> ExecutionError | None:
     error = outcome.error
     if error is None:
         return None
+    if (limit := _LIMIT_OF.get(error.type) or _LIMIT_OF.get(error.message[:10])) is not None:
+        allowed = f"The sandbox allows {getattr(limits, limit)} MiB (limits.{limit}); use less at a time."
+        return ExecutionError(
+            kind="limit",
+            name=error.type,
+            message=f"{error.message} {allowed}".lstrip(),
+            traceback=f"{error.traceback.rstrip()}\n{allowed}",
+        )
     return ExecutionError(
         kind="python" if error.call is None else "tool",
         name=error.type,

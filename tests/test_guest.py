@@ -51,9 +51,9 @@ async def test_names_persist_and_the_last_expression_is_shown() -> None:
 @pytest.mark.parametrize(
     ("code", "result"),
     [
-        ("y = 5", "y = 5"),
-        ("y: int = 6", "y = 6"),
-        ("y += 1", "y = 8"),
+        ("y = 5", "5"),
+        ("y: int = 6", "6"),
+        ("y += 1", "8"),
         ("print('said')\ny = 9", None),
         ("y, z = 1, 2", None),
         ("if True:\n    y = 3", None),
@@ -63,7 +63,8 @@ async def test_an_action_that_ends_on_an_assignment_shows_the_value(code: str, r
     """Models forget to print: the assigned value is shown, unless something was printed."""
     async with running() as guest:
         await guest("y = 7")
-        assert (await guest(code)).result == result
+        outcome = await guest(code)
+        assert (outcome.assigned, outcome.result) == (result and "y", result)
 
 
 async def test_top_level_await_and_gather() -> None:
@@ -86,7 +87,8 @@ async def test_top_level_await_and_gather() -> None:
         assert (await guest("await task")).result == "'later'"
         assert (await guest("async def main():\n    return await slow(3)\nasyncio.run(main())")).result == "9"
         assert (await guest("await slow(1) + 1")).result == "2"
-        assert (await guest("x = await slow(2)")).result == "x = 4"
+        outcome = await guest("x = await slow(2)")
+        assert (outcome.assigned, outcome.result) == ("x", "4")
 
 
 async def test_sync_tools_from_threads() -> None:

@@ -70,7 +70,7 @@ def test_a_table_is_shown_as_a_table(tables: Session) -> None:
     rows = "pd.DataFrame({'city': ['Ulm', 'Jena'], 'people': [129, 111]})"
     table = "   city  people\n0   Ulm     129\n1  Jena     111"
     assert tables.run(f"import pandas as pd\n{rows}").result == table
-    assert tables.run(f"cities = {rows}").result == f"cities =\n{table}"
+    assert tables.run(f"cities = {rows}").text == f"cities =\n{table}"
     wide = tables.run("pd.DataFrame({f'measurement_{n}': range(1000) for n in range(30)})")
     assert wide.result is not None
     assert "measurement_29" in wide.result

@@ -154,6 +154,37 @@ def test_events_tell_the_story_in_order() -> None:
     assert isinstance(events[-1], ActionFinished)
 
 
+@pytest.mark.parametrize(
+    ("code", "result", "text"),
+    [
+        ("x = 6 * 7", None, "x = 42"),
+        ("x + 1", "43", "43"),
+        ("print('said')\nx = 1", None, "said"),
+        ("x: list[int] = []", None, "x = []"),
+    ],
+)
+def test_the_last_value_is_read_even_where_print_was_forgotten(
+    session: Session, code: str, result: str | None, text: str
+) -> None:
+    """``result`` is the last expression's alone; the model also reads what a silent last assignment bound."""
+    session.run("x = 42")
+    seen = session.run(code)
+    assert (seen.result, seen.text) == (result, text)
+
+
+def test_too_much_memory_or_too_large_a_file_is_a_limit() -> None:
+    """The kernel's refusal is told as the limit that it is, with the option's name, and the variables are kept."""
+    with Session(sandbox="local", limits={"memory_mb": 256, "files_mb": 1}) as session:
+        session.run("kept = 1")
+        memory = session.run("hoard = bytearray(10**10)")
+        file = session.run("with open('big', 'wb') as file:\n    _ = file.write(bytes(2 << 20))")
+        assert session.run("kept").result == "1"
+    for seen, limit in ((memory, "memory_mb"), (file, "files_mb")):
+        assert seen.error is not None, seen.text
+        assert (seen.error.kind, seen.error.state_lost) == ("limit", False)
+        assert f"limits.{limit}" in seen.text
+
+
 async def test_a_tool_reports_its_progress_in_order() -> None:
     """What a tool reports, from its thread or from the loop, is an event between its call and its return."""
 

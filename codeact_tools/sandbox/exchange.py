@@ -268,13 +268,16 @@ class Exchange:
     async def _finish(self, message: dict[str, Json]) -> Outcome:
         result, files = message.get("result"), check_files(message.get("files", []))
         error, dropped = message.get("error"), message.get("dropped", 0)
-        names = message.get("names")
+        names, assigned = message.get("names"), message.get("assigned")
+        if not (assigned is None or (isinstance(assigned, str) and assigned.isidentifier())):
+            await self.bridge.violate("a malformed end of the action")
         if not isinstance(result, str | None) or files is None or type(dropped) is not int or dropped < 0:
             await self.bridge.violate("a malformed end of the action")
         if names is not None and not are_names(names):
             await self.bridge.violate("a malformed end of the action")
         return Outcome(
             result=None if result is None else bounded(result),
+            assigned=assigned,
             error=await self._error(error),
             files=files,
             dropped_output=self._dropped + dropped,

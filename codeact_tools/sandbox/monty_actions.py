@@ -95,17 +95,16 @@ class Interpreter:
         """Run one action; return what the ``done`` message says about it."""
         self._interrupted = False
         self._left, self._dropped = self._limits.output_kb * 1024, 0
-        result, error = None, None
+        result, assigned, error = None, None, None
         if self._note:
             self._print("stderr", self._note)
             self._note = ""
         before = self._left
         try:
             value = await self._drive(code)
-            name = _assigned(code) if value is None and self._left == before else None
-            if name is not None:
-                shown = show(await self._session.feed_run(name), self._echo_limit)
-                result = f"{name} =\n{shown}" if "\n" in shown else f"{name} = {shown}"
+            assigned = _assigned(code) if value is None and self._left == before else None
+            if assigned is not None:
+                result = show(await self._session.feed_run(assigned), self._echo_limit)
             elif value is not None:
                 result = show(value, self._echo_limit)
         except pydantic_monty.MontyCrashedError:
@@ -114,7 +113,7 @@ class Interpreter:
             error = _described(failure)
         finally:
             self._replies.clear()
-        return {"result": result, "error": error, "files": [], "dropped": self._dropped}
+        return {"result": result, "assigned": assigned, "error": error, "files": [], "dropped": self._dropped}
 
     async def _drive(self, code: str) -> Any:
         """Run the code to its end, and answer whenever it stops to ask."""

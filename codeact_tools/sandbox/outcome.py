@@ -35,12 +35,15 @@ class Outcome:
     """What an action left behind; its output went to the handler."""
 
     result: str | None
+    """``repr`` of the last expression; or of the value that `assigned` got."""
     error: GuestError | None
     files: list[tuple[str, int]]
     """Path and size of the files that it wrote."""
     dropped_output: int
     """Bytes of output beyond the limit."""
     calls: int
+    assigned: str | None = None
+    """The name that the last statement bound, where the action printed nothing: models forget to print."""
     names: Mapping[str, str] | None = None
     """The session's variables with the types of their values, ``module.Class`` or ``list[int]``, empty where they are
     not known; None where the guest does not tell. Hints from an untrusted guest: names and class names, nothing more.

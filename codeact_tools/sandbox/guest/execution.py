@@ -46,12 +46,13 @@ class Interpreter:
     def run(self, number: int, code: str) -> dict[str, Any]:
         """Run one action; return what the ``done`` frame says about it."""
         result: str | None = None
+        assigned: str | None = None
         error: report.Report | None = None
         try:
             try:
                 self._interrupts.install()
                 self._interrupts.acting = True
-                result = self._run(f"{ACTION}{number}>", code)
+                assigned, result = self._run(f"{ACTION}{number}>", code)
             finally:
                 self._interrupts.acting = False
         except SystemExit as request:
@@ -65,9 +66,17 @@ class Interpreter:
         self._console.flush()
         files = self._folder.changed()
         names = variables(self.namespace, self._given)
-        return {"result": result, "error": error, "files": files, "dropped": self._console.dropped, "names": names}
+        return {
+            "result": result,
+            "assigned": assigned,
+            "error": error,
+            "files": files,
+            "dropped": self._console.dropped,
+            "names": names,
+        }
 
-    def _run(self, filename: str, code: str) -> str | None:
+    def _run(self, filename: str, code: str) -> tuple[str | None, str | None]:
+        """Run it; return what its last expression shows, or the name and value of its last, silent assignment."""
         lines = code.splitlines(keepends=True)
         linecache.cache[filename] = (len(code), None, lines, filename)
         linecache.cache.pop(f"{ACTION}{int(filename[len(ACTION) : -1]) - _REMEMBERED}>", None)
@@ -79,12 +88,11 @@ class Interpreter:
             expression = self._compile(ast.Expression(last.value), filename, "eval")
         value = self._execute(main, expression)
         if expression is not None:
-            return None if value is None else display.show(value, self.echo_limit)
+            return None, None if value is None else display.show(value, self.echo_limit)
         name = _assigned(tree) if self._console.quiet else None
         if name is None or name not in self.namespace:
-            return None
-        shown = display.show(self.namespace[name], self.echo_limit)
-        return f"{name} =\n{shown}" if "\n" in shown else f"{name} = {shown}"
+            return None, None
+        return name, display.show(self.namespace[name], self.echo_limit)
 
     def _compile(self, tree: Any, filename: str, mode: str) -> CodeType:
         code: CodeType = compile(tree, filename, mode, flags=self._flags, dont_inherit=True)
