@@ -229,6 +229,8 @@ class Conversation:
         if not task.strip():
             raise ConfigurationError("The task is empty; say what to do.")
         self.session.on_event = emit
+        self._answers.clear()
+        known = len(self.messages)
         started = time.perf_counter()
         spent = [Usage()]
 
@@ -242,9 +244,11 @@ class Conversation:
                 emit(WarningRaised(message=note))
             answer = await self._solve(task, emit, spent)
         except CodeActError as error:
+            del self.messages[known:]  # a history that ends in the middle of a task would confuse the next one
             emit(RunFailed(error=type(error).__name__, message=str(error), usage=total()))
             raise
         except asyncio.CancelledError:
+            del self.messages[known:]
             emit(RunFailed(error="Cancelled", message="The run was cancelled.", usage=total()))
             raise
         finished = RunFinished(answer=answer, usage=total())

@@ -29,6 +29,10 @@ class AnswerBox:
         """Whether ``final_answer`` was called."""
         self.value: Any = None
 
+    def clear(self) -> None:
+        """Forget the answer of the task before."""
+        self.given, self.value = False, None
+
     def extend(self, registry: ToolRegistry) -> ToolRegistry:
         """The registry that the run's session uses."""
         if not self._typed:

@@ -23,7 +23,7 @@ from codeact_tools.events import (
     TextDelta,
 )
 from codeact_tools.models.base import Sampling
-from codeact_tools.testing import ScriptedModel
+from codeact_tools.testing import ReplySource, ScriptedModel
 from tests.shop import SHOP, cancelled
 
 
@@ -34,7 +34,7 @@ class Report(BaseModel):
     total: Decimal
 
 
-def agent(*replies: str, **options: Any) -> CodeActAgent:
+def agent(*replies: ReplySource, **options: Any) -> CodeActAgent:
     """An agent over the shop whose model says ``replies``."""
     return CodeActAgent(tools=SHOP, model=ScriptedModel(replies), sandbox="local", **options)
 
@@ -216,6 +216,25 @@ async def test_a_conversation_keeps_variables_and_history() -> None:
         second = await conversation.arun("How much was it?")
     assert (first.answer, second.answer) == ("It is C33.", "78.25 EUR.")
     assert observed(solver, 3) == "Execution Output:\n78.25"
+
+
+async def test_a_typed_conversation_takes_one_answer_per_task() -> None:
+    """The answer to the first task is not taken for the answer to the second."""
+    solver = agent("<execute>\nfinal_answer(1)\n</execute>", "<execute>\nprint('looking')\n</execute>", "2")
+    async with solver.conversation(output_type=int) as conversation:
+        assert (await conversation.arun("One?")).answer == 1
+        assert (await conversation.arun("Two?")).answer == 2
+
+
+async def test_a_failed_task_leaves_no_half_history() -> None:
+    """After a task that failed, the next one starts from a history in which the roles alternate."""
+    solver = agent("<execute>\nkept = 1\n</execute>", ModelReplyError("cut off"), "Hello.")
+    async with solver.conversation() as conversation:
+        with pytest.raises(ModelReplyError, match="cut off"):
+            await conversation.arun("Fail.")
+        await conversation.arun("Greet.")
+        assert [message.role for message in conversation.messages] == ["system", "user", "assistant"]
+        assert (await conversation.session.arun("kept")).result == "1"
 
 
 def test_artifacts_are_collected() -> None:
