@@ -504,7 +504,7 @@ def test_handles_end_with_their_session() -> None:
         with Session(tools=[connect, name_of], sandbox="local", check="off") as two:
             seen = two.run(f"h = connect('there')\nh._id = {number}\nname_of(h)")
             assert seen.error is not None
-            assert "no value of this session" in seen.error.message
+            assert "no value of the session" in seen.error.message
         assert result(one, "name_of(h)") == "'here'"
     gc.collect()
     assert made[0]() is None

@@ -418,12 +418,12 @@ def test_handles() -> None:
     assert inside[0] == inside[1]
     assert repr(inside[0]) == "<connection to the shop>"
     other, _ = both(Opaque[Connection])
-    with pytest.raises(WireError, match="no value of this session"):
+    with pytest.raises(WireError, match="no value of the session"):
         other.decode(GUEST.encode(inside[0]))
-    with pytest.raises(WireError, match="no value of this session"):
+    with pytest.raises(WireError, match="no value of the session"):
         HOST.decode({"$": "handle", "t": "Connection", "v": {"id": "guess", "repr": ""}})
     HOST.release()
-    with pytest.raises(WireError, match="no value of this session"):
+    with pytest.raises(WireError, match="no value of the session"):
         HOST.decode(GUEST.encode(inside[0]))
 
 

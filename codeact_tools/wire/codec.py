@@ -385,7 +385,7 @@ class Codec:
     def _decode_handle(self, value: Json, _: int) -> Any:
         key = expect(expect(value["v"], dict)["id"], str)
         if key not in self._held:
-            raise WireError("the handle belongs to no value of this session")
+            raise WireError("the handle belongs to no value of the session")
         return self._held[key]
 
 

@@ -42,7 +42,7 @@ class ToolsModule(ModuleType):
 
 def build(manifest: Entry, link: Link, codec: Codec) -> dict[str, Any]:
     """Make the modules known to the import system, and return the names to bind for an action."""
-    root = ToolsModule("tools", "The tools of this session.")
+    root = ToolsModule("tools", "The tools of the session.")
     modules: dict[str | None, ToolsModule] = {None: root}
     for error in ERRORS:
         codec.register(error.__name__, error, "")

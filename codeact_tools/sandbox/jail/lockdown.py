@@ -122,7 +122,7 @@ def _empty_standard_streams() -> None:
 
 
 def _become_nobody(plan: Plan) -> bool:
-    """Drop user, groups and capabilities; return whether the kernel counts this session's threads alone."""
+    """Drop user, groups and capabilities; return whether the kernel counts the guest's threads alone."""
     own_user = False
     if plan.root:
         if plan.search:

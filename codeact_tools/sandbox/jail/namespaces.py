@@ -102,7 +102,7 @@ def build_root(layout: Layout) -> None:
 
 
 def mount_scratch(size_mb: int, owner: int) -> None:
-    """Give this session a root of its own with a scratch file system in it, and stand in its working folder.
+    """Give the guest a root of its own with a scratch file system in it, and stand in its working folder.
 
     ``noexec``: native code that the guest writes there cannot be mapped to run.
     """
