@@ -2,6 +2,7 @@
 
 They mix what signatures mix: records, enums and literals, dates and decimals, constraints, defaults, optional and
 keyword-only parameters, nested containers, and docs of every parameter in Google's form, which all contenders read.
+They are registered and rendered, never called, so their bodies only raise.
 """
 
 # ruff: noqa: E501
