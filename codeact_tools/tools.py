@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, overload
 
 from .context import Depends, ToolContext
@@ -30,6 +30,9 @@ __all__ = [
     "BoundCall", "Depends", "Effects", "Opaque", "Parameter", "ParameterKind", "Raised", "ToolContext", "ToolKind",
     "ToolOptions", "ToolSpec", "Toolkit", "invoke", "make_spec", "tool",
 ]  # fmt: skip
+
+API_LEVEL = 1
+"""What a `Toolkit` can declare, and what its tools can ask for, as a number that grows with it."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -163,6 +166,18 @@ class Toolkit:
     """A configuration, or a class that is called without arguments; tools read the object as ``context.config``."""
     instructions: str = field(default="", kw_only=True)
     """What the model should know about the tools together."""
+    api: int = field(default=API_LEVEL, kw_only=True)
+    """The level of this library's toolkit API that it was written for."""
+    secrets: Sequence[str] = field(default=(), kw_only=True)
+    """Environment variables with secrets that the tools need, besides the ``SecretStr`` fields of ``config``."""
+    packages: Sequence[str] = field(default=(), kw_only=True)
+    """Third-party packages that actions with these tools may import."""
+    hosts: Sequence[str] = field(default=(), kw_only=True)
+    """Network hosts that the tools reach: ``api.example.org``, ``*.example.org``; ``*`` for any."""
+
+    def configured(self, config: Any) -> Toolkit:
+        """This toolkit with another configuration: ``files.configured(FilesConfig(roots=["data"]))``."""
+        return replace(self, config=config)
 
     def __post_init__(self) -> None:
         if self.name != identifier(self.name, owner=f"toolkit {self.name!r}"):
