@@ -7,7 +7,7 @@ wrote.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter
 from pydantic_core import to_jsonable_python
@@ -129,6 +129,8 @@ class Usage(Value):
     """Prompt tokens that the model did not have to read again."""
     turns: int = 0
     seconds: float = 0.0
+    cost: float | None = None
+    """In the endpoint's currency, US dollars as a rule; None where it reports none."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -137,6 +139,7 @@ class Usage(Value):
             cached_tokens=self.cached_tokens + other.cached_tokens,
             turns=self.turns + other.turns,
             seconds=self.seconds + other.seconds,
+            cost=None if self.cost is None and other.cost is None else (self.cost or 0.0) + (other.cost or 0.0),
         )
 
 
@@ -241,6 +244,98 @@ class WarningRaised(Value):
     message: str
 
 
+class CallRetried(Value):
+    """A tool call failed in a way that its tool declares transient, or timed out; it is tried again after a pause."""
+
+    type: Literal["call_retried"] = "call_retried"
+    call_id: int
+    tool: str
+    attempt: int
+    """The attempt that failed, from 1."""
+    error: str
+    seconds: float
+    """The pause before the next attempt."""
+
+
+class ApprovalRequested(Value):
+    """A call waits for somebody's decision; it has not run."""
+
+    type: Literal["approval_requested"] = "approval_requested"
+    call: CallRecord
+    reason: str = ""
+    """Why it is asked: the tool declares it, or what the policy said."""
+
+
+class ApprovalDecided(Value):
+    """Somebody, or a policy, decided about a call."""
+
+    type: Literal["approval_decided"] = "approval_decided"
+    call_id: int
+    tool: str
+    verdict: Literal["allow", "deny"]
+    arguments: dict[str, Plain] | None = None
+    """The arguments that replace the action's own, where they were edited."""
+    reason: str = ""
+    by: str = ""
+    """Who decided: ``policy``, ``callback``, ``terminal``, or the name that was given."""
+
+
+class LimitReached(Value):
+    """A limit of the run, or of one tool, is used up."""
+
+    type: Literal["limit_reached"] = "limit_reached"
+    limit: str
+    """Its name: ``turns``, ``tokens``, ``seconds``, ``cost``, or ``calls of shop.refund``."""
+    message: str
+
+
+class ContextTrimmed(Value):
+    """The conversation did not fit the model's window; what it reads next is shorter than what happened."""
+
+    type: Literal["context_trimmed"] = "context_trimmed"
+    shortened: int
+    """Observations cut in the middle."""
+    summarised: int
+    """Turns that one line now stands for."""
+    tokens_before: int
+    tokens_after: int
+    message: str
+    """What was dropped, in one sentence for people."""
+
+
+class Diverged(Value):
+    """An action that was run again, with its recorded tool results, did something else than the record says."""
+
+    type: Literal["diverged"] = "diverged"
+    action: int
+    """Which one, from 1."""
+    what: Literal["output", "calls", "prompt", "tools", "reply", "check", "answer"]
+    recorded: str
+    now: str
+    message: str
+
+
+class RunResumed(Value):
+    """A run goes on from its journal."""
+
+    type: Literal["run_resumed"] = "run_resumed"
+    run_id: str
+    actions: int
+    """Actions that are run again to rebuild the interpreter's state."""
+    calls: int
+    """Tool calls that are answered from the journal."""
+
+
+class RunPaused(Value):
+    """The last event of a run that waits for a decision; `CodeActAgent.resume` goes on with it, in any process."""
+
+    type: Literal["run_paused"] = "run_paused"
+    run_id: str
+    waiting: tuple[CallRecord, ...]
+    message: str
+    usage: Usage
+
+
 class RunFinished(Value):
     """The last event of a run that ended with an answer."""
 
@@ -272,10 +367,27 @@ Event = (
     | ToolReturned
     | ActionFinished
     | WarningRaised
+    | CallRetried
+    | ApprovalRequested
+    | ApprovalDecided
+    | LimitReached
+    | ContextTrimmed
+    | Diverged
+    | RunResumed
+    | RunPaused
     | RunFinished
     | RunFailed
 )
 """All events of a run."""
+
+
+class Recorded(NamedTuple):
+    """An event with its time, as a journal keeps it; traces are folds over these."""
+
+    at: float
+    """Seconds since 1970, UTC."""
+    event: Event
+
 
 EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(
     Annotated[Event, Field(discriminator="type")], config=ConfigDict(defer_build=True)
