@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from ._portal import Portal
 from .answers import AnswerBox
+from .approvals import Approval, Policy
+from .configuration import changed_tools, describe
 from .dialects import DIALECTS, Dialect
-from .errors import AnswerInvalid, CodeActError, ConfigurationError, ModelReplyError, TurnLimitReached
+from .errors import (
+    AnswerInvalid,
+    CodeActError,
+    ConfigurationError,
+    JournalError,
+    ModelReplyError,
+    RunDiverged,
+    RunPaused,
+    TurnLimitReached,
+)
 from .events import (
     ActionFinished,
     Artifact,
@@ -23,19 +36,22 @@ from .events import (
     ReplyFinished,
     RunFailed,
     RunFinished,
+    RunResumed,
     RunStarted,
     TextDelta,
     TurnStarted,
     Usage,
     WarningRaised,
 )
-from .hostcalls import Approve
+from .events import RunPaused as Paused
+from .journal import Journal, Past, Store, open_journal
 from .models import resolve_model
-from .models.base import Message, Model, Sampling, until_stop
+from .models.base import Message, Model, Role, Sampling, until_stop
 from .prompts import system_prompt
 from .registry import ToolRegistry
 from .sandbox.base import Limits, Sandbox
 from .session import CheckMode, Session
+from .settings import secret_values
 from .toolkits import ToolSource, resolve_tools
 
 T = TypeVar("T")
@@ -54,6 +70,8 @@ class RunResult(Generic[T]):
     usage: Usage
     artifacts: tuple[Artifact, ...] = ()
     """Files that the actions wrote, the latest of each name."""
+    run_id: str = ""
+    """Its name in the journal."""
 
 
 class CodeActAgent:
@@ -66,7 +84,11 @@ class CodeActAgent:
     Args:
         tools: As for `Session`.
         model: ``"auto"``, the name of a model (see `codeact_tools.models.resolve_model`), or a `Model`.
-        sandbox, check, allow_imports, packages, limits, approve: As for `Session`.
+        sandbox, check, allow_imports, packages, limits, policies: As for `Session`.
+        approve: As for `Session`, and asked about destructive tools, too; or ``"pause"``: a call that needs approval stops
+            the run with `RunPaused`, to be resumed after somebody has decided.
+        journal: Where every run is recorded: a file, a `Journal` or a `Store`; False for nowhere; by default the file
+            of ``CODEACT_TOOLS_JOURNAL``, else one in the user's folder for application state.
         dialect: How actions and answers are written; the model's own by default.
         max_turns: Most replies of the model in one run.
         instructions: Appended to the system prompt.
@@ -85,7 +107,9 @@ class CodeActAgent:
         allow_imports: Sequence[str] = (),
         packages: Sequence[str] = (),
         limits: Limits | Mapping[str, Any] | None = None,
-        approve: Approve | None = None,
+        policies: Sequence[Policy] = (),
+        approve: Approval = None,
+        journal: Journal | Store | str | os.PathLike[str] | bool | None = None,
         dialect: str | Dialect | None = None,
         max_turns: int = 10,
         instructions: str = "",
@@ -108,9 +132,27 @@ class CodeActAgent:
             "allow_imports": allow_imports,
             "packages": packages,
             "limits": limits,
+            "policies": policies,
             "approve": approve,
+            "confirm_destructive": True,
             "observation_chars": observation_chars,
         }
+        self.origin: Mapping[str, Any] = {}
+        """What a program that resumes runs needs to make this agent again: kept with each run, as JSON."""
+        self._journal = journal
+
+    def open_journal(self) -> tuple[Journal | None, str | None]:
+        """Where runs are recorded, and why nowhere, where that was not asked for.
+
+        Raises:
+            JournalError: The journal that was asked for cannot be opened.
+        """
+        try:
+            return open_journal(self._journal), None
+        except JournalError as error:
+            if self._journal is not None:
+                raise
+            return None, f"This run cannot be resumed, because it is not recorded. {error}"
 
     @overload
     def run(self, task: str, *, on_event: Callable[[Event], None] | None = None) -> RunResult[str]: ...
@@ -159,18 +201,72 @@ class CodeActAgent:
         """A dialogue: one session and one history for several tasks. Use it with ``async with``."""
         return Conversation(self, output_type=output_type)
 
+    def resume(
+        self, run_id: str, *, output_type: Any = str, on_event: Callable[[Event], None] | None = None
+    ) -> RunResult[Any]:
+        """Go on with a run that was cut off, failed or waits for a decision, from its journal, and return the answer.
+
+        The variables are rebuilt by running the finished actions again, with the recorded results of their calls: no
+        tool runs twice. A call that had started and not finished is repeated if its tool is ``read_only`` or
+        ``idempotent``; otherwise ``approve`` is asked, or the run pauses.
+
+        Args:
+            run_id: The run, or the beginning of its name; ``last`` for the newest.
+            output_type: As for `run`.
+            on_event: As for `run`; it sees what happens from now on.
+
+        Raises:
+            RunNotFound: The journal knows no such run.
+            RunBusy: Another process goes on with it.
+            RunPaused: It waits for a decision.
+            RunDiverged: Its tools have changed, or an action did something else than the first time.
+            CodeActError: As for `run`.
+        """
+        with Portal() as portal:
+            return portal.run(self.aresume(run_id, output_type=output_type, on_event=on_event))
+
+    async def aresume(
+        self, run_id: str, *, output_type: Any = str, on_event: Callable[[Event], None] | None = None
+    ) -> RunResult[Any]:
+        """`resume` for asynchronous callers."""
+        async with self.resumed(run_id, output_type=output_type) as conversation:
+            return await conversation.ago_on(on_event=on_event)
+
+    def resumed(self, run_id: str, *, output_type: Any = str) -> Conversation:
+        """The conversation of a run in the journal; `Conversation.ago_on` finishes its last task.
+
+        Raises:
+            RunNotFound: The journal knows no such run.
+            ConfigurationError: The agent has no journal.
+        """
+        journal, problem = self.open_journal()
+        if journal is None:
+            raise ConfigurationError(problem or "This agent has no journal (journal=False), so no run can be resumed.")
+        return Conversation(self, output_type=output_type, past=journal.past(journal.find(run_id)))
+
 
 class Conversation:
     """Several tasks in a row that share the interpreter's variables and the message history."""
 
-    def __init__(self, agent: CodeActAgent, *, output_type: Any = str) -> None:
-        self.run_id = uuid.uuid4().hex
+    def __init__(self, agent: CodeActAgent, *, output_type: Any = str, past: Past | None = None) -> None:
+        self.run_id = past.run_id if past else uuid.uuid4().hex
         self._agent = agent
         self._dialect = agent.dialect
         self._answers = AnswerBox(output_type)
+        self._past = past
+        journal, problem = agent.open_journal()
+        registry = self._answers.extend(agent.registry)
+        seed = past.configuration.get("seed") if past else random.SystemRandom().getrandbits(63)
+        self._log = None
+        if journal is not None:
+            secrets = secret_values(registry)
+            self._log = journal.log(self.run_id, records=past.records if past else 0, secrets=secrets)
         self.session = Session(
-            self._answers.extend(agent.registry),
+            registry,
             run_id=self.run_id,
+            log=self._log,
+            seed=None if journal is None else seed,
+            calls=max(past.calls, default=0) if past else 0,
             **agent.session_options,
         )
         prompt = system_prompt(
@@ -183,16 +279,28 @@ class Conversation:
         )
         self.messages: list[Message] = [Message("system", prompt.text)]
         """The history, as the model reads it."""
-        self._notes = prompt.notes
+        self._notes = (*prompt.notes, *filter(None, [problem, journal.lost if journal else None]))
+        self._configuration = describe(agent, self.session, seed=seed, output_type=output_type)
+        self._held = ExitStack()
+        """Nobody else goes on with the run meanwhile."""
+        self._begun = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self.session.aclose()
+        with self._held:
+            await self.session.aclose()
 
     async def arun(self, task: str, *, on_event: Callable[[Event], None] | None = None) -> RunResult[Any]:
         """Solve one more task; see `CodeActAgent.run`."""
+        return await self._collect(task, on_event)
+
+    async def ago_on(self, *, on_event: Callable[[Event], None] | None = None) -> RunResult[Any]:
+        """Finish the last task of a run from the journal; see `CodeActAgent.resume`."""
+        return await self._collect(None, on_event)
+
+    async def _collect(self, task: str | None, on_event: Callable[[Event], None] | None) -> RunResult[Any]:
         events: list[Event] = []
 
         def emit(event: Event) -> None:
@@ -208,11 +316,15 @@ class Conversation:
             for artifact in event.observation.artifacts
         }
         return RunResult(
-            answer=finished.answer, events=tuple(events), usage=finished.usage, artifacts=tuple(artifacts.values())
+            answer=finished.answer,
+            events=tuple(events),
+            usage=finished.usage,
+            artifacts=tuple(artifacts.values()),
+            run_id=self.run_id,
         )
 
-    async def stream(self, task: str) -> AsyncGenerator[Event]:
-        """Solve one more task; see `CodeActAgent.stream`."""
+    async def stream(self, task: str | None) -> AsyncGenerator[Event]:
+        """Solve one more task, or finish that of a resumed run where it is None; see `CodeActAgent.stream`."""
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         run = asyncio.create_task(self._run(task, events.put_nowait))
         run.add_done_callback(lambda _: events.put_nowait(None))
@@ -224,36 +336,103 @@ class Conversation:
             run.cancel()
             await asyncio.gather(run, return_exceptions=True)
 
-    async def _run(self, task: str, emit: Callable[[Event], None]) -> RunFinished:
+    async def _run(self, task: str | None, emit: Callable[[Event], None]) -> RunFinished:
         """One task, from its first event to its last."""
-        if not task.strip():
-            raise ConfigurationError("The task is empty; say what to do.")
+        past = self._take_past(task)
+        if past is not None and past.status == "finished":
+            assert isinstance(past.ending, RunFinished)  # noqa: S101 - that is what finished it
+            return past.ending.model_copy(update={"answer": self._answers.revive(past.answer)})
+        self._emit = emit
         self.session.on_event = emit
         self._answers.clear()
         known = len(self.messages)
         started = time.perf_counter()
-        spent = [Usage()]
+        spent = [Usage(), *(past.usage if past else ())]
 
         def total() -> Usage:
             return sum(spent, Usage()).model_copy(update={"seconds": time.perf_counter() - started})
 
         try:
+            self._begin()
             await self.session.aopen()
-            emit(self._opening(task))
+            if past is None:
+                self._tell(self._opening(task or ""))
+                self._say(("user", self._dialect.task.replace("{task}", task or "")))
             for note in self._notes:
-                emit(WarningRaised(message=note))
-            answer = await self._solve(task, emit, spent)
+                self._tell(WarningRaised(message=note))
+            if past is not None:
+                await self._rebuild(past)
+            answer = await self._solve(spent, past)
+        except RunPaused as pause:
+            del self.messages[known:]
+            waiting, message = pause.waiting, str(pause)
+            self._tell(Paused(run_id=self.run_id, waiting=waiting, message=message, usage=total()), durable=True)
+            raise
         except CodeActError as error:
             del self.messages[known:]  # a history that ends in the middle of a task would confuse the next one
-            emit(RunFailed(error=type(error).__name__, message=str(error), usage=total()))
+            self._tell_failure(type(error).__name__, str(error), total())
             raise
         except asyncio.CancelledError:
             del self.messages[known:]
-            emit(RunFailed(error="Cancelled", message="The run was cancelled.", usage=total()))
+            self._tell_failure("Cancelled", "The run was cancelled.", total())
             raise
         finished = RunFinished(answer=answer, usage=total())
-        emit(finished)
+        self._tell(finished, durable=True)
+        if self._log is not None:
+            self._log.messages([(self.messages[-1].role, self.messages[-1].content)])
         return finished
+
+    def _take_past(self, task: str | None) -> Past | None:
+        """What the journal says of an unfinished task, where the task is to go on with that."""
+        past, self._past = self._past, None
+        if task is not None and not task.strip():
+            raise ConfigurationError("The task is empty; say what to do.")
+        if task is None and past is None:
+            raise ConfigurationError("There is no task to go on with; give one.")
+        if task is not None and past is not None:
+            raise ConfigurationError("Finish the resumed task first: ago_on().")
+        return past
+
+    def _begin(self) -> None:
+        """Claim the run and record what it is made of, once."""
+        if self._begun or self._log is None:
+            return
+        self._held.enter_context(self._log.store.claim(self.run_id))
+        self._begun = True
+        if not self._log.records:
+            self._log.opening(self._configuration)
+            self._log.messages([("system", self.messages[0].content)], closes_turn=False)
+
+    async def _rebuild(self, past: Past) -> None:
+        """Make messages and variables what they were."""
+        used = {call.record.tool for call in past.calls.values()}
+        if changed := changed_tools(past.configuration, self._configuration, used=used):
+            raise RunDiverged(
+                f"The run {self.run_id} cannot go on, because tools that it called have changed: {changed}. Resume it "
+                "with the tools that it had, or start a new one."
+            )
+        calls = sum(call.known is not None for call in past.calls.values())
+        self._tell(RunResumed(run_id=self.run_id, actions=len(past.to_rebuild), calls=calls))
+        for difference in await self.session.rebuild(past.to_rebuild):
+            self._tell(difference)
+        self.messages[:] = [Message(cast(Role, role), content) for role, content in past.messages]
+
+    def _tell(self, event: Event, data: Mapping[str, Any] | None = None, *, durable: bool = False) -> None:
+        if self._log is not None and self._begun and not isinstance(event, TextDelta):
+            self._log.event(event, data, durable=durable)
+        self._emit(event)
+
+    def _tell_failure(self, error: str, message: str, usage: Usage) -> None:
+        event = RunFailed(error=error, message=message, usage=usage)
+        if self._log is not None and self._begun:
+            with suppress(JournalError):  # it may be what failed
+                self._log.event(event, durable=True)
+        self._emit(event)
+
+    def _say(self, *messages: tuple[Role, str], closes_turn: bool = False) -> None:
+        self.messages.extend(Message(role, content) for role, content in messages)
+        if self._log is not None:
+            self._log.messages(messages, closes_turn=closes_turn)
 
     def _opening(self, task: str) -> RunStarted:
         return RunStarted(
@@ -266,40 +445,58 @@ class Conversation:
             choices=(self._agent.choice, self.session.choice),
         )
 
-    async def _solve(self, task: str, emit: Callable[[Event], None], spent: list[Usage]) -> Any:
+    async def _solve(self, spent: list[Usage], past: Past | None = None) -> Any:
         """Take turns until the model answers."""
         turns = self._agent.max_turns
-        self.messages.append(Message("user", self._dialect.task.replace("{task}", task)))
         patience = Patience()
-        for turn in range(1, turns + 1):
-            emit(TurnStarted(turn=turn))
-            written = await self._ask(emit)
-            spent.append(written.usage)
-            emit(ReplyFinished(text=written.text, usage=written.usage))
+        first = 1 if past is None else past.turn if past.turn_open else past.turn + 1
+        for turn in range(first, turns + 1):
+            resumed = past if past is not None and past.turn_open and turn == first else None
+            written = await self._reply(turn, spent, resumed)
             reply = self._dialect.parse(written.text, answer_calls=self._answers.tool_name is None)
-            self.messages.append(Message("assistant", reply.text))
             if written.cut_off and not reply.closed:
                 shown = patience.cut_off(self._agent.sampling.max_tokens)
             elif reply.actions:
-                observation = await self.session.arun(reply.code)
+                observation = await self._act(reply.code, resumed)
                 if self._answers.given and observation.ok:
+                    self.messages.append(Message("assistant", reply.text))
                     return self._answers.value
                 output = patience.watch(reply.code, observation)
                 shown = self._dialect.observe(output, steps_left=turns - turn)
             elif reply.answer is not None:
                 try:
-                    return self._answers.read(reply.answer)
+                    answer = self._answers.read(reply.answer)
                 except AnswerInvalid as error:
                     shown = patience.wrong_answer(error)
+                else:
+                    self.messages.append(Message("assistant", reply.text))
+                    return answer
             else:
                 shown = patience.nothing_in_it(self._dialect)
-            self.messages.append(Message("user", shown))
+            self._say(("assistant", reply.text), ("user", shown), closes_turn=True)
         raise TurnLimitReached(
             f"The model used all its {turns} turns and gave no answer. "
             "Raise max_turns, make the task smaller, or use a stronger model."
         )
 
-    async def _ask(self, emit: Callable[[Event], None]) -> Written:
+    async def _reply(self, turn: int, spent: list[Usage], resumed: Past | None) -> Written:
+        """The reply of this turn: from the model, or from the journal where it is there already."""
+        if resumed is not None and resumed.reply is not None:
+            return Written(text=resumed.reply.text, usage=Usage(), cut_off=resumed.cut_off)
+        self._tell(TurnStarted(turn=turn))
+        written = await self._ask()
+        spent.append(written.usage)
+        self._tell(ReplyFinished(text=written.text, usage=written.usage), {"cut_off": written.cut_off})
+        return written
+
+    async def _act(self, code: str, resumed: Past | None) -> Observation:
+        """Run the action of this turn, or what is left of it."""
+        if resumed is None or not resumed.acting:
+            return await self.session.arun(code)
+        unfinished = resumed.actions[-1]
+        return unfinished.observation or await self.session.go_on(unfinished)
+
+    async def _ask(self) -> Written:
         """Stream one reply."""
         sampling = replace(self._agent.sampling, stop=self._dialect.stop)
         pieces: list[str] = []
@@ -308,7 +505,7 @@ class Conversation:
             async for delta in deltas:
                 if delta.text:
                     pieces.append(delta.text)
-                    emit(TextDelta(text=delta.text))
+                    self._tell(TextDelta(text=delta.text))
                 usage = delta.usage or usage
                 cut_off = cut_off or delta.finish_reason == "length"
         return Written(text="".join(pieces), usage=usage.model_copy(update={"turns": 1}), cut_off=cut_off)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import json
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from .errors import AnswerInvalid
 from .registry import ToolRegistry
 from .tools import tool
+
+ANSWER_TOOL: Final = "final_answer"
+"""The tool that takes a typed answer."""
 
 
 class AnswerBox:
@@ -52,7 +55,20 @@ class AnswerBox:
     @property
     def tool_name(self) -> str | None:
         """How the answer is given: the name of a tool; None for plain text."""
-        return "final_answer" if self._typed else None
+        return ANSWER_TOOL if self._typed else None
+
+    def revive(self, recorded: Any) -> Any:
+        """The answer that a journal has as JSON.
+
+        Raises:
+            AnswerInvalid: It does not fit ``output_type``.
+        """
+        try:
+            return self._adapter.validate_python(recorded)
+        except ValidationError as error:
+            raise AnswerInvalid(
+                f"The recorded answer {recorded!r} is no {self.output_type!r}; give its type."
+            ) from error
 
     def read(self, text: str) -> Any:
         """Return the answer that ``text`` is.

@@ -20,18 +20,30 @@
     │   │   ├── SandboxCrashed      the guest ended unexpectedly
     │   │   ├── LimitExceeded       an action exceeded one of its limits
     │   │   └── ProtocolViolation   the guest sent something that the bridge does not allow
+    │   ├── JournalError            the run cannot be recorded any further
     │   └── ModelError
     │       ├── ModelUnavailable    no such model, or it cannot be reached or loaded
     │       ├── ModelReplyError     the reply cannot be used: empty, cut off, repeated
     │       └── ContextOverflow     the conversation does not fit the model's window
     └── RunError                    a run ended without an answer
         ├── TurnLimitReached
-        └── AnswerInvalid           the final answer does not fit ``output_type``
+        ├── RunLimitReached         it used up its tokens, seconds or money
+        ├── AnswerInvalid           the final answer does not fit ``output_type``
+        ├── RunPaused               it waits for somebody's decision, and can be resumed
+        ├── RunDiverged             run again, it did something else than its journal says
+        ├── RunBusy                 another process goes on with it
+        └── RunNotFound             the journal knows no such run
 
 Four audiences, four branches: developer, model, tool, system. An error of one is never shown as one of another.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .events import CallRecord
 
 
 class CodeActError(Exception):
@@ -121,6 +133,10 @@ class ProtocolViolation(SandboxError):
     """The guest sent something that the bridge does not allow; the session is over, the host is unharmed."""
 
 
+class JournalError(SystemFault):
+    """The run's record cannot be written or read; nothing happens that is not recorded."""
+
+
 class ModelError(SystemFault):
     """The language model failed."""
 
@@ -136,6 +152,13 @@ class ModelReplyError(ModelError):
 class ContextOverflow(ModelError):
     """The conversation does not fit the model's context window."""
 
+    def __init__(self, message: str, *, needed: int | None = None, allowed: int | None = None) -> None:
+        super().__init__(message)
+        self.needed = needed
+        """Tokens of the conversation, where the model said so."""
+        self.allowed = allowed
+        """Tokens of the window, where the model said so."""
+
 
 class RunError(CodeActError):
     """A run ended without an answer."""
@@ -147,3 +170,29 @@ class TurnLimitReached(RunError):
 
 class AnswerInvalid(RunError):
     """The final answer does not fit the requested ``output_type``."""
+
+
+class RunLimitReached(RunError):
+    """The run used up what it was allowed: tokens, seconds or cost."""
+
+
+class RunPaused(RunError):
+    """The run waits for somebody's decision about a call; `CodeActAgent.resume` goes on with it, in any process."""
+
+    def __init__(self, message: str, *, run_id: str, waiting: Sequence[CallRecord] = ()) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.waiting = tuple(waiting)
+        """The calls to be decided about."""
+
+
+class RunDiverged(RunError):
+    """Run again with its recorded tool results, the run did something else than its journal says."""
+
+
+class RunBusy(RunError):
+    """Another process goes on with this run."""
+
+
+class RunNotFound(RunError):
+    """The journal knows no such run."""

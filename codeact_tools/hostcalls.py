@@ -9,25 +9,59 @@ import json
 import threading
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
-from typing import Any, Literal
+from itertools import zip_longest
+from typing import Any, Final, Literal
 
-from .errors import CodeActError, InvalidCall, InvalidResult, RegistryError, ToolDenied, ToolFailed, ToolTimeout
-from .events import CallRecord, Event, OutputReceived, ToolCalled, ToolReported, ToolReturned
+from .answers import ANSWER_TOOL
+from .approvals import CallRequest, Done
+from .errors import (
+    CodeActError,
+    InvalidCall,
+    InvalidResult,
+    JournalError,
+    RegistryError,
+    RunDiverged,
+    ToolDenied,
+    ToolFailed,
+    ToolTimeout,
+)
+from .events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    CallRecord,
+    Event,
+    OutputReceived,
+    ToolCalled,
+    ToolReported,
+    ToolReturned,
+)
+from .gate import Gate
 from .invocation import call_here, finish_awaitable, without_host_paths
+from .journal import HIDDEN, PastCall, RunLog
+from .recall import Recall
 from .registry import ToolRegistry
 from .sandbox.bridge import CallRefused, Stream, Work
 from .tools import BoundCall, ToolContext, ToolSpec, invoke
 from .wire import Codec, WireError
 
 OutputStream = Literal["stdout", "stderr"]
-Approve = Callable[[CallRecord], bool | Awaitable[bool]]
-"""Decides about one call of a tool that needs approval."""
+_ENDS_THE_RUN: Final = (JournalError, RunDiverged)
+"""Errors that are not the action's business."""
 
 
 class HostCalls:
-    """Answers the calls of a session's actions. Everything in a call is untrusted."""
+    """Answers the calls of a session's actions. Everything in a call is untrusted.
+
+    Args:
+        registry: The tools.
+        codec: Of the session.
+        run_id: The run.
+        gate: Decides which calls may run.
+        log: Where each call is recorded, before it runs and before its result is known to the action.
+        calls: How many calls the run has made already.
+    """
 
     def __init__(
         self,
@@ -35,12 +69,17 @@ class HostCalls:
         codec: Codec,
         *,
         run_id: str,
-        approve: Approve | None,
+        gate: Gate,
+        log: RunLog | None = None,
+        calls: int = 0,
     ) -> None:
         self._registry = registry
         self._codec = codec
         self._run_id = run_id
-        self._approve = approve
+        self._gate = gate
+        self._log = log
+        self._count = calls
+        self._recall: Recall | None = None
         self._listener: Callable[[Event], None] | None = None
         self._turn = 0
         self._specs: dict[str, ToolSpec] = {}
@@ -59,17 +98,39 @@ class HostCalls:
                 call.finish(None, "cancelled")
         return tuple(call.record() for call in self._calls)
 
-    def begin(self, turn: int, listener: Callable[[Event], None] | None) -> None:
+    def begin(self, turn: int, listener: Callable[[Event], None] | None, recall: Recall | None = None) -> None:
         """Start the records of the next action.
 
         Args:
             turn: The action's number.
             listener: Called with each event of the action, on the event loop's thread.
+            recall: The calls that it made the first time, where it is run again.
         """
         self._turn = turn
         self._listener = listener
+        self._recall = recall
         self._calls = []
+        self._gate.waiting.clear()
         self.output = []
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether the action may have to stop for a decision that nobody here gives."""
+        return self._gate.may_pause(resumed=self._recall is not None and not self._recall.finished)
+
+    async def stalled(self) -> list[CallRequest]:
+        """Wait until the action can only go on after a decision that nobody here gives; return what is to be decided.
+
+        A call that comes later than this notices is made again when the run is resumed.
+        """
+        seen = -1
+        while True:
+            await asyncio.sleep(_STALL_SECONDS)
+            waiting = self._gate.waiting
+            running = sum(not call.seconds and call.key not in waiting for call in self._calls)
+            if waiting and not running and len(self._calls) == seen:
+                return [waiting[key] for key in sorted(waiting)]
+            seen = len(self._calls)
 
     def release(self) -> None:
         """Forget everything that calls have left behind, with the values whose handles the actions hold."""
@@ -86,7 +147,7 @@ class HostCalls:
 
     def call(
         self,
-        id: int,  # noqa: A002
+        id: int,  # noqa: A002, ARG002 - its number in the guest; that in the run is another
         tool: str,
         args: list[Any],
         kwargs: dict[str, Any],
@@ -96,12 +157,21 @@ class HostCalls:
         Raises:
             CallRefused: What the action sees as an exception.
         """
-        call = _Call(id, tool)
+        if self._recall is not None:
+            return self._again(self._recall, tool, args, kwargs)
+        return self._begin(self._new(tool, args, kwargs))
+
+    def _new(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> _Call:
+        self._count += 1
+        call = _Call(self._count, tool, args, kwargs)
         self._calls.append(call)
+        return call
+
+    def _begin(self, call: _Call) -> Coroutine[Any, Any, Any] | Work:
         try:
-            spec, bound = self._bind(tool, args, kwargs)
-            call.arguments = bound.arguments
-            if not spec.plain:
+            spec, bound = self._bind(call.tool, call.args, call.kwargs)
+            call.spec, call.arguments = spec, bound.arguments
+            if not spec.plain or self._gate.concerns(spec):
                 return self._answer(call, spec, bound)
             self._tell(ToolCalled, call)
             plain = _PlainCall(self, call, spec, bound)
@@ -109,36 +179,182 @@ class HostCalls:
         except Exception as error:
             raise self._refused(call, error) from error
 
-    async def _answer(self, call: _Call, spec: ToolSpec, bound: BoundCall) -> Any:
+    async def _answer(self, call: _Call, spec: ToolSpec, bound: BoundCall, past: PastCall | None = None) -> Any:
         try:
-            await self._authorize(spec, call)
+            if past is not None or self._gate.concerns(spec):
+                verdict = await self._gate.let_through(spec, self._request(call, spec), past, self._note)
+                if isinstance(verdict, Done):
+                    value = spec.check_result(verdict.result)
+                    return self._finished(call, value, self.encode(spec, value))
+                if verdict.arguments is not None:
+                    bound = spec.rebind(verdict.arguments)
+                    call.arguments = bound.arguments
+            self.started(call)
             self._tell(ToolCalled, call)
             if spec.streams:
-                return Stream(self._items(spec, await invoke(spec, bound, self._context(spec, call.id)), call))
-            value, answer = await self._result(spec, bound, call.id)
+                return Stream(self._items(spec, await invoke(spec, bound, self._context(spec, call.key)), call))
+            value, answer = await self._result(spec, bound, call.key)
+        except _ENDS_THE_RUN:
+            raise
         except Exception as error:
             raise self._refused(call, error) from error
         except BaseException:
-            self.finish(call, error="cancelled")
+            self.finish(call, error="cancelled", answer=_CANCELLED)
             raise
-        self.finish(call, result=value)
+        return self._finished(call, value, answer)
+
+    def _finished(self, call: _Call, value: object, answer: Any) -> Any:
+        self.finish(call, result=value, answer={"value": answer})
         return answer
 
-    def finish(self, call: _Call, *, result: object = None, error: str | None = None) -> None:
+    # ---- calls of an action that runs again --------------------------------------------------------------------------
+
+    def _again(self, recall: Recall, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+        past = recall.take(tool, *self._shown_arguments(tool, args, kwargs))
+        if past is None:
+            return self._new_after(recall, tool, args, kwargs)
+        call = _Call(past.key, tool, args, kwargs)
+        self._calls.append(call)
+        if recall.knows_end(past) and tool != ANSWER_TOOL:
+            return self._recorded(call, past.answer if recall.finished else past.known, past)
+        return self._live(call, past)
+
+    async def _new_after(self, recall: Recall, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """A call that the record does not have."""
+        call = self._new(tool, args, kwargs)
+        await recall.admit(tool)
+        return await self._live(call, None)
+
+    async def _live(self, call: _Call, past: PastCall | None) -> Any:
+        try:
+            spec, bound = self._bind(call.tool, call.args, call.kwargs)
+        except Exception as error:
+            raise self._refused(call, error) from error
+        call.spec, call.arguments = spec, bound.arguments
+        return await self._answer(call, spec, bound, past)
+
+    async def _recorded(self, call: _Call, answer: Mapping[str, Any] | None, past: PastCall) -> Any:
+        """Answer a call from the record."""
+        call.recall(past.record)
+        match answer:
+            case {"raise": refusal}:
+                raise CallRefused(**refusal)
+            case {"items": end}:
+                return Stream(_again(past.items, end))
+            case {"value": value} if value != HIDDEN:
+                await self._revive(call, value)
+                return value
+            case {"value": _}:
+                return await self._ask_again(call)
+        return await asyncio.get_running_loop().create_future()  # cancelled the first time, so nobody waits for it
+
+    async def _ask_again(self, call: _Call) -> Any:
+        """The result was a secret, so the record does not have it."""
+        spec, bound = self._bind(call.tool, call.args, call.kwargs)
+        if not spec.repeatable:
+            raise CallRefused("ToolFailed", f"The result of {call.tool} was secret and is not known any longer.")
+        return (await self._result(spec, bound, call.key))[1]
+
+    async def _revive(self, call: _Call, value: Any) -> None:
+        """Make the host's value behind a recorded handle anew, where the tool may be called again for it."""
+        if not (isinstance(value, dict) and value.get("$") == "handle"):
+            return
+        spec, bound = self._bind(call.tool, call.args, call.kwargs)
+        if spec.repeatable:
+            made = spec.check_result(await invoke(spec, bound, self._context(spec, call.key)))
+            self._codec.adopt(value["v"]["id"], made)
+
+    # ---- records -----------------------------------------------------------------------------------------------------
+
+    def started(self, call: _Call) -> None:
+        """Record that a call is about to run; on the disk before it does where it must not run twice."""
+        if self._log is not None:
+            args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
+            event = ToolCalled(call=self._shown(call))
+            self._log.event(event, {"args": args, "kwargs": kwargs}, durable=not call.repeatable)
+
+    def finish(
+        self, call: _Call, *, result: object = None, error: str | None = None, answer: Mapping[str, Any]
+    ) -> None:
         """A call is over."""
-        call.finish(result, error)
+        self.ended(call, result, error, answer)
         self._tell(ToolReturned, call)
 
-    def finish_in_thread(self, call: _Call, *, result: object, error: str | None, loop: AbstractEventLoop) -> None:
-        """A call is over; the listener is told on the event loop."""
+    def ended(self, call: _Call, result: object, error: str | None, answer: Mapping[str, Any]) -> None:
+        """Record that a call is over, before the action knows."""
         call.finish(result, error)
+        if self._log is None or call.recalled:
+            return
+        if "value" in answer and call.hides("return"):
+            answer = {"value": HIDDEN}
+        args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
+        data = {"answer": answer, "args": args, "kwargs": kwargs}
+        self._log.event(ToolReturned(call=self._shown(call)), data, durable=not call.repeatable)
+
+    def tell_later(self, call: _Call, loop: AbstractEventLoop) -> None:
+        """Tell the listener, on the event loop, that a call is over."""
         if self._listener is not None:
             with suppress(RuntimeError):  # the loop is closed: the session is over
                 loop.call_soon_threadsafe(self._tell, ToolReturned, call)
 
     def _refused(self, call: _Call, error: Exception) -> CallRefused:
-        self.finish(call, error=f"{type(error).__name__}: {error}")
-        return self.refusal(call.tool, error)
+        refusal = self.refusal(call.tool, error)
+        self.finish(call, error=f"{type(error).__name__}: {error}", answer=as_answer(refusal))
+        return refusal
+
+    def _note(self, event: ApprovalRequested | ApprovalDecided) -> None:
+        """Record what was asked or decided, and tell the listener."""
+        if self._log is not None:
+            self._log.event(*self._noted(event), durable=True)
+        if self._listener is not None:
+            self._listener(event)
+
+    def _noted(
+        self, event: ApprovalRequested | ApprovalDecided
+    ) -> tuple[ApprovalRequested | ApprovalDecided, dict[str, Any] | None]:
+        """The event without secrets, and what resuming needs besides."""
+        if isinstance(event, ApprovalDecided):
+            secrets = self._secrets_of(event.tool)
+            return event.model_copy(update={"arguments": event.arguments and _hidden(event.arguments, secrets)}), None
+        call = next(call for call in self._calls if call.key == event.call.id)
+        args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
+        return event.model_copy(update={"call": self._shown(call)}), {"args": args, "kwargs": kwargs}
+
+    def _shown(self, call: _Call) -> CallRecord:
+        """The call without what its tool declares secret."""
+        record, secrets = call.record(), self._secrets_of(call.tool)
+        if not secrets:
+            return record
+        hidden: dict[str, Any] = {"arguments": _hidden(record.arguments, secrets)}
+        if "return" in secrets and record.error is None:
+            hidden["result"] = HIDDEN
+        return record.model_copy(update=hidden)
+
+    def _shown_arguments(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments as they came over the bridge, without what the tool declares secret."""
+        secrets = self._secrets_of(tool)
+        if not secrets:
+            return args, kwargs
+        names = [parameter.name for parameter in self._specs[tool].parameters]
+        shown = [HIDDEN if name in secrets else value for name, value in zip_longest(names[: len(args)], args)]
+        return shown, _hidden(kwargs, secrets)
+
+    def _secrets_of(self, tool: str) -> frozenset[str]:
+        spec = self._specs.get(tool)
+        if spec is None:
+            try:
+                spec = self._specs[tool] = self._registry.get(tool)
+            except RegistryError:  # the call will be denied
+                return frozenset()
+        return spec.options.secrets
+
+    def _request(self, call: _Call, spec: ToolSpec) -> CallRequest:
+        effects = spec.effects
+        return CallRequest(
+            id=call.key, tool=spec.qualified, arguments=call.arguments, run_id=self._run_id, turn=self._turn,
+            read_only=effects.read_only, destructive=effects.destructive, idempotent=effects.idempotent,
+            open_world=effects.open_world,
+        )  # fmt: skip
 
     def _tell(self, kind: type[ToolCalled | ToolReturned], call: _Call) -> None:
         """Tell the listener, if there is one: an event costs more than many a call."""
@@ -161,15 +377,6 @@ class HostCalls:
                 f"{spec.qualified}: an argument cannot be sent: {error}\nSignature: {spec.signature()}"
             ) from error
         return spec, spec.bind(values, named)
-
-    async def _authorize(self, spec: ToolSpec, call: _Call) -> None:
-        if not spec.approval:
-            return
-        if self._approve is None:
-            raise ToolDenied(f"{spec.qualified} needs approval, and nobody is there to give it.")
-        answer = self._approve(call.record())
-        if not (await answer if inspect.isawaitable(answer) else answer):
-            raise ToolDenied(f"The call of {spec.qualified} was not approved.")
 
     def _context(self, spec: ToolSpec, call_id: int) -> ToolContext:
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
@@ -237,14 +444,19 @@ class HostCalls:
             async with aclosing(values):
                 async for value in values:
                     count += 1
-                    yield self.encode(spec, spec.check_item(value))
+                    item = self.encode(spec, spec.check_item(value))
+                    if self._log is not None:
+                        self._log.item(call.key, HIDDEN if call.hides("return") else item)
+                    yield item
+        except _ENDS_THE_RUN:
+            raise
         except Exception as error:
             raise self._refused(call, error) from error
         except BaseException:  # the action wants no more, or it ended
-            self.finish(call, result=f"{count} items, then closed")
+            self.finish(call, result=f"{count} items, then closed", answer={"items": "closed"})
             raise
         else:
-            self.finish(call, result=f"{count} items")
+            self.finish(call, result=f"{count} items", answer={"items": "end"})
 
     def refusal(self, tool: str, error: Exception) -> CallRefused:
         """What the action sees of ``error``: no host paths, no locals, no library jargon."""
@@ -279,25 +491,47 @@ class HostCalls:
 class _Call:
     """What is known about one call so far."""
 
-    __slots__ = ("arguments", "error", "id", "result", "seconds", "started", "tool")
+    __slots__ = (
+        "args", "arguments", "error", "key", "kwargs", "recalled", "result", "seconds", "spec", "started", "tool",
+    )  # fmt: skip
 
-    def __init__(self, id: int, tool: str) -> None:  # noqa: A002
-        self.id = id
+    def __init__(self, key: int, tool: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self.key = key
         self.tool = tool
+        self.args = args
+        self.kwargs = kwargs
+        self.spec: ToolSpec | None = None
         self.arguments: dict[str, Any] = {}
         self.result: object = None
         self.error: str | None = None
         self.seconds = 0.0
         self.started = time.perf_counter()
+        self.recalled = False
+        """Whether the journal has its end already."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether calling once more does no harm."""
+        return self.spec is None or self.spec.repeatable
+
+    def hides(self, name: str) -> bool:
+        """Whether the tool declares the parameter, or its ``return``, a secret."""
+        return self.spec is not None and name in self.spec.options.secrets
 
     def finish(self, result: object, error: str | None) -> None:
         self.result, self.error = result, error
         self.seconds = time.perf_counter() - self.started
 
+    def recall(self, record: CallRecord) -> None:
+        """Take over what the journal has."""
+        self.arguments, self.result, self.error = record.arguments, record.result, record.error
+        self.seconds = record.seconds or 1e-9
+        self.recalled = True
+
     def record(self) -> CallRecord:
         """For events and for the observation."""
         return CallRecord(
-            id=self.id,
+            id=self.key,
             tool=self.tool,
             arguments=self.arguments,
             result=self.result,
@@ -309,7 +543,7 @@ class _Call:
 class _PlainCall:
     """A call of a plain synchronous tool, answered in a worker thread; see `Work`."""
 
-    __slots__ = ("_bound", "_call", "_context", "_error", "_host", "_loop", "_result", "_spec")
+    __slots__ = ("_bound", "_call", "_context", "_host", "_loop", "_spec")
 
     def __init__(self, host: HostCalls, call: _Call, spec: ToolSpec, bound: BoundCall) -> None:
         self._host = host
@@ -318,47 +552,75 @@ class _PlainCall:
         self._bound = bound
         self._context = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
-        self._result: object = None
-        self._error: str | None = None
 
     def run(self) -> Any:
         """Call the function with the context variables of the session's caller, and check and encode the result."""
+        host, call = self._host, self._call
+        host.started(call)
         try:
             value = self._context.run(call_here, self._spec, self._bound)
             if inspect.isawaitable(value):
                 return self.go_on(value)
-            return self._checked(value)
+            result, answer = self._checked(value)
         except Exception as error:
-            self._error = f"{type(error).__name__}: {error}"
-            raise self._host.refusal(self._call.tool, error) from error
+            refusal = host.refusal(call.tool, error)
+            host.ended(call, None, f"{type(error).__name__}: {error}", as_answer(refusal))
+            raise refusal from error
+        host.ended(call, result, None, {"value": answer})
+        return answer
 
     def answered(self) -> None:
-        """Close the record."""
-        self._host.finish_in_thread(self._call, result=self._result, error=self._error, loop=self._loop)
+        """Tell the listener."""
+        self._host.tell_later(self._call, self._loop)
 
     def cancelled(self) -> None:
         """Close the record; the late result is dropped."""
-        self._host.finish(self._call, error="cancelled")
+        self._host.finish(self._call, error="cancelled", answer=_CANCELLED)
 
-    def _checked(self, value: object) -> Any:
+    def _checked(self, value: object) -> tuple[object, Any]:
         result = self._spec.check_result(value)
-        answer = self._host.encode(self._spec, result)
-        self._result = result
-        return answer
+        return result, self._host.encode(self._spec, result)
 
     async def go_on(self, value: Any = None) -> Any:
         """Answer on the event loop, with what the function's awaitable gives; by default it is called now."""
+        host, call = self._host, self._call
+        if value is None:
+            host.started(call)
         try:
             value = call_here(self._spec, self._bound) if value is None else value
-            answer = self._checked(await finish_awaitable(self._spec, value))
+            result, answer = self._checked(await finish_awaitable(self._spec, value))
         except Exception as error:
-            self._host.finish(self._call, error=f"{type(error).__name__}: {error}")
-            raise self._host.refusal(self._call.tool, error) from error
+            refusal = host.refusal(call.tool, error)
+            host.finish(call, error=f"{type(error).__name__}: {error}", answer=as_answer(refusal))
+            raise refusal from error
         except BaseException:
-            self._host.finish(self._call, error="cancelled")
+            host.finish(call, error="cancelled", answer=_CANCELLED)
             raise
-        self._host.finish(self._call, result=self._result)
+        host.finish(call, result=result, answer={"value": answer})
         return answer
 
 
+def _hidden(arguments: Mapping[str, Any], secrets: frozenset[str]) -> dict[str, Any]:
+    return {name: HIDDEN if name in secrets else value for name, value in arguments.items()}
+
+
+def as_answer(refusal: CallRefused) -> dict[str, Any]:
+    """A refusal as the journal has it."""
+    return {"raise": {"type": refusal.type, "message": refusal.message, "fields": refusal.fields}}
+
+
+async def _again(items: list[Any], end: str) -> AsyncIterator[Any]:
+    """The items of a recorded stream.
+
+    Raises:
+        RunDiverged: The action closed it here the first time, and now asks for more.
+    """
+    for item in items:
+        yield item
+    if end == "closed":
+        raise RunDiverged(f"The action takes more than the {len(items)} items of a stream that it took the first time.")
+
+
+_CANCELLED: Final = {"cancelled": True}
+_STALL_SECONDS: Final = 0.05
 MOVE_ON = "Repeating the call will not help; go on without it, or say that it is broken."

@@ -7,25 +7,32 @@ import mimetypes
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Literal, Self, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from ._portal import Portal
+from .approvals import Approval, CallRequest, Policy
 from .checks import Checker, CheckResult
-from .errors import ConfigurationError, LimitExceeded, SandboxError
+from .errors import ConfigurationError, LimitExceeded, RunPaused, SandboxCrashed, SandboxError
 from .events import (
     ActionChecked,
     ActionFinished,
     ActionStarted,
     Artifact,
+    CallRecord,
     Choice,
+    Diverged,
     Event,
     ExecutionError,
     Observation,
     WarningRaised,
 )
-from .hostcalls import Approve, HostCalls
+from .gate import Gate
+from .hostcalls import HostCalls
+from .journal import PastAction, Redactor, RunLog
+from .recall import Recall
 from .registry import ToolRegistry
 from .sandbox import resolve_sandbox
 from .sandbox.base import Limits, ResumingSandbox, Sandbox, SandboxRequest
@@ -42,6 +49,11 @@ _LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
 _LIMIT_OF = {"MemoryError": "memory_mb", "[Errno 27]": "files_mb", "[Errno 28]": "files_mb"}
 """Which limit an exception of the action speaks of: no memory, a file too large (EFBIG), no space left (ENOSPC)."""
 _STATE_LOST = "The interpreter was restarted: variables of earlier actions are gone; define again what you need."
+
+_RECOVERING = (
+    "The sandbox ended unexpectedly. Its variables are rebuilt in a fresh one from the journal, and the action is run "
+    "again; calls that have been answered are not repeated."
+)
 
 
 class Session:
@@ -63,12 +75,17 @@ class Session:
         allow_imports: Modules that an action may import besides ``tools``; ``"*"`` stands for all that exist inside.
         packages: Third-party packages of this environment that are there, read-only, for the action; allowed to import.
         limits: A `Limits`, or its fields as a mapping.
-        approve: Asked before each call of a tool that was registered with ``approval=True``; without it such calls are
-            denied.
+        policies: Functions that decide about each call, in this order; see `codeact_tools.approvals`. Where none has an
+            opinion, calls of tools with ``approval=True`` need approval.
+        approve: Asked about each call that needs approval; without it such calls are denied.
+        confirm_destructive: Whether calls of destructive tools need approval, too; in the run of an agent they do.
         observation_chars: Most characters of an observation's text; what is beyond is cut out of the middle.
         on_event: Called with each event, on the thread that runs the session.
         run_id: Names the run towards tools; made up where it is not given.
         resume: What `suspend` returned: go on there, with the same tools and options, instead of afresh.
+        log: Where all that happens is recorded; `CodeActAgent` gives one.
+        seed: Of the actions' random numbers; None: other ones each time.
+        calls: How many calls the run has made before.
 
     Raises:
         DefinitionError, RegistryError, PluginError: The tools cannot be registered.
@@ -85,11 +102,16 @@ class Session:
         allow_imports: Sequence[str] = (),
         packages: Sequence[str] = (),
         limits: Limits | Mapping[str, Any] | None = None,
-        approve: Approve | None = None,
+        policies: Sequence[Policy] = (),
+        approve: Approval = None,
+        confirm_destructive: bool = False,
         observation_chars: int = 10_000,
         on_event: OnEvent | None = None,
         run_id: str | None = None,
         resume: Mapping[str, Any] | None = None,
+        log: RunLog | None = None,
+        seed: int | None = None,
+        calls: int = 0,
     ) -> None:
         if check not in ("block", "warn", "off"):
             raise ConfigurationError(f"check={check!r} is not known; use 'block', 'warn' or 'off'.")
@@ -110,7 +132,17 @@ class Session:
         self.on_event = on_event
         """Called with each event; may be replaced between two actions."""
         self._codec = Codec(self.registry.catalog)
-        self._host_calls = HostCalls(self.registry, self._codec, run_id=self.run_id, approve=approve)
+        self._log = log
+        self._seed = seed
+        self._gate = Gate(policies, approve, confirm_destructive=confirm_destructive, can_pause=log is not None)
+        self._host_calls = HostCalls(
+            self.registry,
+            self._codec,
+            run_id=self.run_id,
+            gate=self._gate,
+            log=log,
+            calls=resume["last_call"] if resume else calls,
+        )
         self._checker = self._make_checker() if check != "off" else None
         self._preparing: asyncio.Task[None] | None = None
         """Starts the type checker while the sandbox opens."""
@@ -124,6 +156,7 @@ class Session:
         self._resume = resume
         self._ran: list[dict[str, Any]] = []
         """What the check knows of the actions that ran, for `suspend`."""
+        self._recovering = False
         self._one_at_a_time = asyncio.Lock()
 
     def _make_checker(self) -> Checker:
@@ -151,7 +184,8 @@ class Session:
         process = await self._sandbox.open(SandboxRequest(limits=self.limits, packages=self._packages))
         bridge = Bridge(process, self.limits)
         try:
-            await bridge.start(build_manifest(self.registry, self._codec), allow_imports=self.allow_imports)
+            manifest = build_manifest(self.registry, self._codec)
+            await bridge.start(manifest, allow_imports=self.allow_imports, seed=self._seed)
         except BaseException:
             await bridge.close()
             raise
@@ -253,17 +287,22 @@ class Session:
         async with self._one_at_a_time:
             return await self._act(code)
 
-    async def _act(self, code: str) -> Observation:
+    async def _act(self, code: str, past: PastAction | None = None) -> Observation:
         self._turn += 1
         started = time.perf_counter()
-        self._emit(ActionStarted(code=code))
+        if past is None:
+            self._emit(ActionStarted(code=code))
         checked = await self._checked(code)
+        ran: str | None = None
         if checked is not None and not checked.ok and self._check == "block":
             observation = _refused(checked, self._observation_chars)
         else:
-            observation = await self._executed(checked.code if checked else code, checked)
+            ran = checked.code if checked else code
+            recall = None if past is None else self._recall(past, finished=False)
+            observation = await self._executed(ran, checked, recall)
+            self._report_unmade(recall)
         observation = observation.model_copy(update={"seconds": time.perf_counter() - started})
-        self._emit(ActionFinished(observation=observation))
+        self._emit(ActionFinished(observation=observation), {"ran": ran})
         return observation
 
     async def _checked(self, code: str) -> CheckResult | None:
@@ -276,9 +315,11 @@ class Session:
         self._emit(ActionChecked(findings=result.findings, effects=result.effects, seconds=result.seconds))
         return result
 
-    async def _executed(self, code: str, checked: CheckResult | None) -> Observation:
+    async def _executed(
+        self, code: str, checked: CheckResult | None, recall: Recall | None = None, *, quiet: bool = False
+    ) -> Observation:
         calls = self._host_calls
-        calls.begin(self._turn, self.on_event)
+        calls.begin(self._turn, None if quiet else self.on_event, recall)
         notice = self._notice
         outcome: Outcome | None = None
         error: ExecutionError | None = None
@@ -287,11 +328,13 @@ class Session:
         await self.aopen()
         bridge = cast(Bridge, self._bridge)
         try:
-            outcome = await bridge.execute(code, handler=calls)
+            outcome = await self._run_or_pause(bridge, code)
             self._notice = None
             error = _guest_error(outcome, self.limits)
             artifacts, notes = await self._collect(bridge, outcome)
         except SandboxError as fault:
+            if isinstance(fault, SandboxCrashed) and self._log is not None and not quiet and not self._recovering:
+                return await self._recovered(code, checked)
             error = _fault(fault)
             if error.state_lost:
                 await self._discard()
@@ -318,6 +361,46 @@ class Session:
             calls=calls.records,
             artifacts=artifacts,
         )
+
+    async def _recovered(self, code: str, checked: CheckResult | None) -> Observation:
+        """Go on in a fresh sandbox after the old one ended: rebuild the variables, and run the action once more."""
+        self._emit(WarningRaised(message=_RECOVERING))
+        past = cast(RunLog, self._log).past()
+        unfinished = past.actions[-1]
+        await self._discard()
+        self._notice = None
+        self._recovering = True
+        try:
+            self._turn -= len(past.to_rebuild) + 1
+            for difference in await self._rebuild(past.to_rebuild):
+                self._emit(difference)
+            self._turn += 1
+            recall = self._recall(unfinished, finished=False)
+            observation = await self._executed(code, checked, recall)
+            self._report_unmade(recall)
+            return observation
+        finally:
+            self._recovering = False
+
+    async def _run_or_pause(self, bridge: Bridge, code: str) -> Outcome:
+        """Run the action; where it waits for a decision that nobody here gives, end the guest and say so."""
+        calls = self._host_calls
+        self._gate.hold_clock = bridge.paused
+        if not calls.may_pause:
+            return await bridge.execute(code, handler=calls)
+        running = asyncio.create_task(bridge.execute(code, handler=calls))
+        stalled = asyncio.create_task(calls.stalled())
+        try:
+            await asyncio.wait({running, stalled}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                return running.result()
+            # Killed, not interrupted: what the action would do on its way out is not to happen.
+            await bridge.kill("the run waits for a decision")
+            raise _paused(self.run_id, stalled.result())
+        finally:
+            for task in (running, stalled):
+                task.cancel()
+            await asyncio.gather(running, stalled, return_exceptions=True)
 
     def _commit(self, code: str, outcome: Outcome | None) -> None:
         """Tell the check what ran: to its end, up to an error, or, where there is no outcome, nobody knows how far."""
@@ -363,6 +446,51 @@ class Session:
         if self._checker is not None:
             self._checker.forget()
 
+    # ---- running again -------------------------------------------------------------------------------------------
+
+    async def rebuild(self, actions: Sequence[PastAction]) -> list[Diverged]:
+        """Run finished actions again, their calls answered from the record, until the variables are what they were.
+
+        Returns:
+            Where an action now shows something else than the first time.
+
+        Raises:
+            RunDiverged: An action made other calls than the first time; the interpreter's state is not what it was.
+        """
+        async with self._one_at_a_time:
+            return await self._rebuild(actions)
+
+    async def _rebuild(self, actions: Sequence[PastAction]) -> list[Diverged]:
+        found: list[Diverged] = []
+        for past in actions:
+            self._turn += 1
+            recall = self._recall(past, finished=True)
+            seen = await self._executed(past.ran or past.code, None, recall, quiet=True)
+            if recall.left:
+                raise recall.diverged("nothing more")
+            found += _differences(past, seen, self._redactor)
+        return found
+
+    async def go_on(self, past: PastAction) -> Observation:
+        """Run an action that did not finish; the calls that did are answered from the record."""
+        async with self._one_at_a_time:
+            return await self._act(past.code, past)
+
+    def _recall(self, past: PastAction, *, finished: bool) -> Recall:
+        return Recall(past, finished=finished, redact=self._redactor)
+
+    @property
+    def _redactor(self) -> Redactor:
+        return Redactor() if self._log is None else self._log.redact
+
+    def _report_unmade(self, recall: Recall | None) -> None:
+        """Name recorded calls of an unfinished action that it did not make again."""
+        for call in recall.left if recall else ():
+            tool = call.record.tool
+            message = f"The action called {tool} the first time (call {call.key}), and not when it was run again."
+            number = recall.number if recall else 0
+            self._emit(Diverged(action=number, what="calls", recorded=tool, now="", message=message))
+
     # ---- files ---------------------------------------------------------------------------------------------------
 
     def upload(self, name: str, data: bytes) -> None:
@@ -390,9 +518,57 @@ class Session:
             raise ConfigurationError("Open the session with 'with Session(...) as session:' before you use it.")
         return self._portal
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: Event, data: Mapping[str, Any] | None = None) -> None:
+        if self._log is not None:
+            self._log.event(event, data)
         if self.on_event is not None:
             self.on_event(event)
+
+
+def _paused(run_id: str, waiting: Sequence[CallRequest]) -> RunPaused:
+    calls = ", ".join(f"call {call.id} ({call.tool}: {call.reason})" for call in waiting)
+    return RunPaused(
+        f"The run {run_id} waits for a decision about {calls}. Decide with `codeact-tools runs approve {run_id} "
+        f"{waiting[0].id}` (or --deny), then go on with `codeact-tools resume {run_id}`.",
+        run_id=run_id,
+        waiting=[CallRecord(id=call.id, tool=call.tool, arguments=call.arguments) for call in waiting],
+    )
+
+
+def _differences(past: PastAction, now: Observation, redact: Redactor) -> list[Diverged]:
+    """What an action shows now and did not show the first time, or the other way round."""
+    before = past.observation
+    if before is None:
+        return []
+    pairs = [
+        ("printed", before.stdout, now.stdout),
+        ("wrote to stderr", before.stderr, now.stderr),
+        ("ended in", before.result or "", now.result or ""),
+        ("failed with", _outline(before.error), _outline(now.error)),
+    ]
+    found: list[Diverged] = []
+    for what, old, new in pairs:
+        new = redact(new)
+        if old != new:
+            message = f"Action {past.number} {what} {first_difference(old, new)} when it was run again."
+            found.append(Diverged(action=past.number, what="output", recorded=old, now=new, message=message))
+    return found
+
+
+def _outline(error: ExecutionError | None) -> str:
+    return "" if error is None else f"{error.kind} {error.name}: {error.message}"
+
+
+def first_difference(before: str, now: str) -> str:
+    """Where two texts part, in a few words.
+
+    >>> first_difference("a 1\\nb 2", "a 1\\nb 3")
+    "'b 3' instead of 'b 2'"
+    """
+    for old, new in zip_longest(before.splitlines(), now.splitlines(), fillvalue=""):
+        if old != new:
+            return f"{new[:80]!r} instead of {old[:80]!r}"
+    return f"{now[:80]!r} instead of {before[:80]!r}"
 
 
 def cap_middle(text: str, most: int) -> str:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from pydantic import ValidationError
 
@@ -48,6 +48,8 @@ class ToolOptions:
     approval: bool = False
     cache: bool = False
     strict: bool = False
+    secrets: frozenset[str] = frozenset()
+    """Parameters, or ``return``, whose values are never recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,6 +192,11 @@ class ToolSpec:
         """Whether it yields items one by one."""
         return self.kind in ("generator", "async_generator")
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether calling it once more does no harm."""
+        return self.effects.read_only or self.effects.idempotent
+
     @cached_property
     def plain(self) -> bool:
         """Whether a call is no more than validation and one call of the function, which is not a generator."""
@@ -234,6 +241,19 @@ class ToolSpec:
                 f"{self.qualified} failed while it checked its arguments: {type(error).__name__}"
             ) from error
         return BoundCall(positional, keyword, self._by_name(positional, keyword))
+
+    def rebind(self, arguments: Mapping[str, object]) -> BoundCall:
+        """`bind` for arguments that somebody gave by name, in place of an action's own."""
+        args: list[object] = []
+        kwargs = dict(arguments)
+        for parameter in self.parameters:
+            if parameter.name not in kwargs:
+                continue
+            if parameter.kind == "positional_only":
+                args.append(kwargs.pop(parameter.name))
+            elif parameter.kind == "var_positional":
+                args.extend(cast("Sequence[object]", kwargs.pop(parameter.name)))
+        return self.bind(args, kwargs)
 
     def check_argument(self, name: str, value: object) -> None:
         """Validate one argument alone, before there is a call.

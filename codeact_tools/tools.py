@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, overload
 
@@ -53,6 +53,7 @@ def tool(
     approval: bool = False,
     cache: bool = False,
     strict: bool = False,
+    secrets: Iterable[str] = (),
 ) -> Callable[[_F], _F]: ...
 def tool(
     function: Any = None,
@@ -69,6 +70,7 @@ def tool(
     approval: bool = False,
     cache: bool = False,
     strict: bool = False,
+    secrets: Iterable[str] = (),
 ) -> Any:
     """Declare a function a tool, and what a call of it means.
 
@@ -91,6 +93,7 @@ def tool(
         approval: Whether each call needs somebody's consent.
         cache: Whether a result may be used again for the same arguments in the same session.
         strict: Whether arguments and results must have their types already, instead of being coerced: no ``"1"`` for 1.
+        secrets: Parameters whose values, and ``"return"`` if the result, must never be recorded in a journal.
 
     Raises:
         DefinitionError: An option is out of range.
@@ -104,6 +107,7 @@ def tool(
         approval=approval,
         cache=cache,
         strict=strict,
+        secrets=frozenset(secrets),
     )
     if function is None:
         return functools.partial(_declare, options=options)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from codeact_tools.journal import VARIABLE
 from codeact_tools.toolkits import ENABLED
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -20,6 +21,12 @@ Snapshot = Callable[[str, str], None]
 def only_the_bundled_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests see the toolkit ``calendar`` and no other, whatever else is installed on the machine."""
     monkeypatch.setenv(ENABLED, "calendar")
+
+
+@pytest.fixture(autouse=True)
+def a_journal_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Runs of tests are recorded, like any other, but not among the user's."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "runs.sqlite3"))
 
 
 @pytest.fixture

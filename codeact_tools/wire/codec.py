@@ -129,6 +129,11 @@ class Codec:
         except RecursionError:
             raise WireError(f"it is nested deeper than {MAX_DEPTH} levels") from None
 
+    def adopt(self, key: str, value: object) -> None:
+        """Let ``value`` stand behind the handle ``key``, which an earlier process gave out."""
+        self._handles[id(value)] = key
+        self._held[key] = value
+
     def release(self) -> None:
         """Forget the values that stay on the host; their handles are worth nothing afterwards."""
         self._held.clear()
@@ -385,7 +390,9 @@ class Codec:
     def _decode_handle(self, value: Json, _: int) -> Any:
         key = expect(expect(value["v"], dict)["id"], str)
         if key not in self._held:
-            raise WireError("the handle belongs to no value of the session")
+            raise WireError(
+                "it is a handle of a value that this process does not have (the session was restored); get it again"
+            )
         return self._held[key]
 
 

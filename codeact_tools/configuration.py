@@ -1,0 +1,72 @@
+"""What a run is made of, as its journal keeps it, and what has changed of it since."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from .sandbox.manifest import build_manifest
+from .wire import Codec
+
+if TYPE_CHECKING:
+    from .agent import CodeActAgent
+    from .registry import ToolRegistry
+    from .session import Session
+
+
+def describe(agent: CodeActAgent, session: Session, *, seed: int | None, output_type: Any) -> dict[str, Any]:
+    """The run's configuration as JSON-ready data: model, sandbox, limits, and the tools with their signatures."""
+    return {
+        "library": _version(),
+        "python": platform.python_version(),
+        "model": agent.model.name,
+        "dialect": agent.dialect.name,
+        "sandbox": session.choice.name,
+        "check": agent.session_options["check"],
+        "allow_imports": list(session.allow_imports),
+        "packages": list(agent.session_options["packages"]),
+        "limits": asdict(session.limits),
+        "max_turns": agent.max_turns,
+        "sampling": asdict(agent.sampling),
+        "instructions": agent.instructions,
+        "observation_chars": agent.session_options["observation_chars"],
+        "output_type": "str" if output_type is str else repr(output_type),
+        "seed": seed,
+        "origin": dict(agent.origin),
+        "tools": _tools(session.registry),
+        "manifest": build_manifest(session.registry, Codec(session.registry.catalog)),
+    }
+
+
+def changed_tools(then: Mapping[str, Any], now: Mapping[str, Any], *, used: Iterable[str]) -> str:
+    """How the tools in ``used`` differ between two configurations, in words; "" where they do not."""
+    before, after = then.get("tools", {}), now.get("tools", {})
+    changes: list[str] = []
+    for name in sorted(set(used) & set(before)):
+        if name not in after:
+            changes.append(f"{name} is gone")
+        elif before[name]["signature"] != after[name]["signature"]:
+            changes.append(f"{name} was {before[name]['signature']!r} and is {after[name]['signature']!r}")
+        elif before[name]["effects"] != after[name]["effects"]:
+            changes.append(f"the effects of {name} were {before[name]['effects']} and are {after[name]['effects']}")
+    return "; ".join(changes)
+
+
+def _tools(registry: ToolRegistry) -> dict[str, Any]:
+    return {
+        spec.qualified: {
+            "signature": spec.signature(),
+            "effects": [name for name, declared in asdict(spec.effects).items() if declared],
+        }
+        for spec in registry.specs
+    }
+
+
+def _version() -> str:
+    try:
+        return version("codeact-tools")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,16 @@
+"""The durable record of runs.
+
+`store` keeps records; `log` writes those of one run; `past` reads what they say; `journal` is the whole of it;
+`redaction` keeps secrets out.
+"""
+
+from .journal import VARIABLE, Journal, default_path, open_journal, read_exported
+from .log import RunLog
+from .past import Past, PastAction, PastCall, identity, read_past
+from .redaction import HIDDEN, Redactor
+from .store import Record, RunSummary, SQLiteStore, Store
+
+__all__ = [
+    "HIDDEN", "VARIABLE", "Journal", "Past", "PastAction", "PastCall", "Record", "Redactor", "RunLog", "RunSummary",
+    "SQLiteStore", "Store", "default_path", "identity", "open_journal", "read_exported", "read_past",
+]  # fmt: skip

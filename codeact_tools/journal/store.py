@@ -1,0 +1,330 @@
+"""Where a journal keeps its records: a small protocol, and SQLite behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+from ..errors import JournalError, RunBusy
+
+Json = Any
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS records (
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, event TEXT, data TEXT,
+    UNIQUE (run, seq)
+);
+"""
+_BUSY_SECONDS: Final = 10.0
+
+
+class Record(NamedTuple):
+    """One line of a run's history; it is never changed."""
+
+    seq: int
+    """From 1, without gaps."""
+    at: float
+    """Seconds since 1970, UTC."""
+    kind: str
+    """``run``, ``message``, ``item``, or the ``type`` of the event."""
+    event: dict[str, Json] | None = None
+    """An event as JSON; see `codeact_tools.events`."""
+    data: dict[str, Json] | None = None
+    """What resuming and replaying need besides: values as they went over the bridge, messages, the configuration."""
+
+
+class RunSummary(NamedTuple):
+    """A run as a list shows it."""
+
+    run_id: str
+    started: float
+    """Seconds since 1970, UTC."""
+    records: int
+    task: str
+    last: str
+    """Kind of the last event that tells how the run stands; "" where none does."""
+
+
+class Store(Protocol):
+    """Keeps records of runs in the order in which they were appended. Its methods may be called from any thread."""
+
+    where: str
+    """For people."""
+
+    def append(self, run_id: str, record: Record, *, durable: bool) -> None:
+        """Add the next record.
+
+        Args:
+            run_id: The run.
+            record: Its ``seq`` follows that of the one before.
+            durable: Whether it must be on the disk before this returns; otherwise it must survive the end of this
+                process, but not that of the machine.
+
+        Raises:
+            JournalError: It cannot be written; nothing of it is kept.
+        """
+        ...
+
+    def read(self, run_id: str) -> list[Record]:
+        """The records of a run, in order, up to the first that is missing; none where it is not known."""
+        ...
+
+    def runs(self) -> list[RunSummary]:
+        """All runs, the newest first."""
+        ...
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run."""
+        ...
+
+    def claim(self, run_id: str) -> contextlib.AbstractContextManager[None]:
+        """Hold the run, so that nobody else goes on with it meanwhile; ends with this process at the latest.
+
+        Raises:
+            RunBusy: Somebody else holds it.
+        """
+        ...
+
+    def is_held(self, run_id: str) -> bool:
+        """Whether somebody goes on with the run right now."""
+        ...
+
+
+class SQLiteStore:
+    """Records in one SQLite file, in its write-ahead mode: many processes read while others write.
+
+    A file that was damaged, or cut off anywhere, still opens: what can be read is moved into a fresh file, the damaged
+    one is kept beside it, and `lost` says so.
+
+    Raises:
+        JournalError: The file cannot be opened or created.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self.where = str(self.path)
+        self.lost: str | None = None
+        """What a damaged file cost, in one sentence; None where it was whole."""
+        self._lock = threading.Lock()
+        self._synchronous = ""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._connection = self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(
+                f"The journal {self.where!r} cannot be opened: {error}. Name another file with "
+                "CODEACT_TOOLS_JOURNAL=PATH, or go without one: CODEACT_TOOLS_JOURNAL=off."
+            ) from error
+
+    def append(self, run_id: str, record: Record, *, durable: bool) -> None:
+        """See `Store.append`."""
+        row = (run_id, record.seq, record.at, record.kind, _dump(record.event), _dump(record.data))
+        with self._lock:
+            try:
+                self._sync("FULL" if durable else "NORMAL")
+                self._connection.execute(
+                    "INSERT INTO records (run, seq, at, kind, event, data) VALUES (?, ?, ?, ?, ?, ?)", row
+                )
+            except sqlite3.Error as error:
+                raise JournalError(
+                    f"The journal {self.where!r} takes no more records: {error}. The run stops here, before anything "
+                    "happens that is not recorded; make room, then resume it."
+                ) from error
+
+    def read(self, run_id: str) -> list[Record]:
+        """See `Store.read`."""
+        rows = self._rows("SELECT seq, at, kind, event, data FROM records WHERE run = ? ORDER BY seq", (run_id,))
+        records: list[Record] = []
+        for seq, at, kind, event, data in rows:
+            if seq != len(records) + 1:
+                break
+            records.append(Record(seq, at, kind, _load(event), _load(data)))
+        return records
+
+    def runs(self) -> list[RunSummary]:
+        """See `Store.runs`."""
+        rows = self._rows(
+            """SELECT r.run, MIN(r.at), COUNT(*),
+                      (SELECT event FROM records t WHERE t.run = r.run AND t.kind = 'run_started' ORDER BY seq LIMIT 1),
+                      (SELECT kind FROM records t WHERE t.run = r.run AND t.kind IN
+                          ('run_started', 'run_resumed', 'run_finished', 'run_failed', 'run_paused')
+                       ORDER BY seq DESC LIMIT 1)
+               FROM records r GROUP BY r.run ORDER BY MIN(r.at) DESC""",
+            (),
+        )
+        return [
+            RunSummary(run, started, count, (_load(event) or {}).get("task", ""), last or "")
+            for run, started, count, event, last in rows
+        ]
+
+    def delete(self, run_id: str) -> None:
+        """See `Store.delete`."""
+        with self._lock:
+            self._connection.execute("DELETE FROM records WHERE run = ?", (run_id,))
+
+    @contextlib.contextmanager
+    def claim(self, run_id: str) -> Iterator[None]:
+        """See `Store.claim`."""
+        file = _lock_file(self._lock_path(run_id))
+        if file is None:
+            raise RunBusy(f"The run {run_id!r} is going on in another process; wait for its end, or stop that one.")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._lock_path(run_id).unlink()
+            os.close(file)
+
+    def is_held(self, run_id: str) -> bool:
+        """See `Store.is_held`."""
+        if not self._lock_path(run_id).exists():
+            return False
+        file = _lock_file(self._lock_path(run_id))
+        if file is None:
+            return True
+        os.close(file)
+        return False
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _lock_path(self, run_id: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{run_id}.lock")
+
+    def _rows(self, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                try:
+                    return self._connection.execute(query, values).fetchall()
+                except sqlite3.OperationalError:
+                    raise
+                except sqlite3.DatabaseError:
+                    self._connection.close()
+                    self.lost = self._salvage()
+                    self._connection, self._synchronous = self._connect(), ""
+                    return self._connection.execute(query, values).fetchall()
+            except (OSError, sqlite3.Error) as error:
+                raise JournalError(f"The journal {self.where!r} cannot be read: {error}.") from error
+
+    def _sync(self, mode: str) -> None:
+        if mode != self._synchronous:
+            self._connection.execute(f"PRAGMA synchronous={mode}")
+            self._synchronous = mode
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "disk I/O" not in str(error):
+                raise
+            self.lost = self._salvage()
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=16
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        with contextlib.suppress(OSError):
+            self.path.chmod(0o600)
+        return connection
+
+    def _salvage(self) -> str:
+        """Move what can be read of a damaged file into a fresh one; say what became of it."""
+        damaged = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+        rows = _readable_rows(self.path)
+        self.path.replace(damaged)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").replace(f"{damaged}{suffix}")
+        fresh = self._connect()
+        try:
+            fresh.execute("BEGIN")
+            fresh.executemany(
+                "INSERT OR IGNORE INTO records (id, run, seq, at, kind, event, data) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            )
+            fresh.execute("COMMIT")
+        finally:
+            fresh.close()
+        runs = len({row[1] for row in rows})
+        return (
+            f"The journal {self.where!r} was damaged: {len(rows)} records of {runs} runs could be read and are kept; "
+            f"what came after them is lost. The damaged file is {damaged.name!r}."
+        )
+
+
+def _readable_rows(path: Path) -> list[tuple[Any, ...]]:
+    """The rows of a damaged file up to the first that cannot be read."""
+    rows: list[tuple[Any, ...]] = []
+    with contextlib.suppress(sqlite3.DatabaseError):
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            # Lets SQLite read a file that is shorter than its header says.
+            connection.execute("PRAGMA writable_schema=ON")
+            for row in connection.execute(
+                "SELECT id, run, seq, at, kind, event, data FROM records NOT INDEXED ORDER BY id"
+            ):
+                if not _is_whole(row):
+                    break
+                rows.append(row)
+        finally:
+            connection.close()
+    return rows
+
+
+def _is_whole(row: tuple[Any, ...]) -> bool:
+    _, run, seq, at, kind, event, data = row
+    if not (isinstance(run, str) and isinstance(seq, int) and isinstance(at, float) and isinstance(kind, str)):
+        return False
+    try:
+        _load(event), _load(data)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _dump(value: dict[str, Json] | None) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _load(text: str | None) -> dict[str, Json] | None:
+    if text is None:
+        return None
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise TypeError("a record's columns hold JSON objects")
+    return value
+
+
+def _lock_file(path: Path) -> int | None:
+    """Lock a file as long as its descriptor is open; None where another process has it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    return file
