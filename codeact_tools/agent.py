@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
+import secrets
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -85,8 +85,8 @@ class CodeActAgent:
         tools: As for `Session`.
         model: ``"auto"``, the name of a model (see `codeact_tools.models.resolve_model`), or a `Model`.
         sandbox, check, allow_imports, packages, limits, policies: As for `Session`.
-        approve: As for `Session`, and asked about destructive tools, too; or ``"pause"``: a call that needs approval stops
-            the run with `RunPaused`, to be resumed after somebody has decided.
+        approve: As for `Session`, and asked about destructive tools, too; or ``"pause"``: a call that needs approval
+            stops the run with `RunPaused`, to be resumed after somebody has decided.
         journal: Where every run is recorded: a file, a `Journal` or a `Store`; False for nowhere; by default the file
             of ``CODEACT_TOOLS_JOURNAL``, else one in the user's folder for application state.
         dialect: How actions and answers are written; the model's own by default.
@@ -256,11 +256,11 @@ class Conversation:
         self._past = past
         journal, problem = agent.open_journal()
         registry = self._answers.extend(agent.registry)
-        seed = past.configuration.get("seed") if past else random.SystemRandom().getrandbits(63)
+        seed = past.configuration.get("seed") if past else secrets.randbits(128)
         self._log = None
         if journal is not None:
-            secrets = secret_values(registry)
-            self._log = journal.log(self.run_id, records=past.records if past else 0, secrets=secrets)
+            hidden = secret_values(registry)
+            self._log = journal.log(self.run_id, records=past.records if past else 0, secrets=hidden)
         self.session = Session(
             registry,
             run_id=self.run_id,

@@ -26,6 +26,8 @@ class Recall:
     def __init__(self, action: PastAction, *, finished: bool, redact: Callable[[Any], Any]) -> None:
         self.number = action.number
         self.finished = finished
+        self.clock = action.at
+        """When it ran the first time; seconds since 1970."""
         self._redact = redact
         self._left: defaultdict[str, deque[PastCall]] = defaultdict(deque)
         for call in action.calls:

@@ -124,8 +124,9 @@ class Session:
         self.choice: Choice
         """Which sandbox was chosen, and why."""
         self._sandbox, self.choice = resolve_sandbox(sandbox)
+        self._environment: str | None = getattr(self._sandbox, "environment", None)
         self._check: CheckMode = check
-        self.allow_imports = (*allow_imports, *importable(tuple(packages)))
+        self.allow_imports = (*allow_imports, *importable(tuple(packages), self._environment))
         """What an action may import besides ``tools``."""
         self._packages = tuple(packages)
         self._observation_chars = observation_chars
@@ -160,7 +161,12 @@ class Session:
         self._one_at_a_time = asyncio.Lock()
 
     def _make_checker(self) -> Checker:
-        return Checker(self.registry, allow_imports=self.allow_imports, packages=self._packages)
+        return Checker(
+            self.registry,
+            allow_imports=self.allow_imports,
+            packages=self._packages,
+            environment=self._environment,
+        )
 
     # ---- opening and closing -------------------------------------------------------------------------------------
 
@@ -328,7 +334,7 @@ class Session:
         await self.aopen()
         bridge = cast(Bridge, self._bridge)
         try:
-            outcome = await self._run_or_pause(bridge, code)
+            outcome = await self._run_or_pause(bridge, code, recall.clock if recall else None)
             self._notice = None
             error = _guest_error(outcome, self.limits)
             artifacts, notes = await self._collect(bridge, outcome)
@@ -382,13 +388,13 @@ class Session:
         finally:
             self._recovering = False
 
-    async def _run_or_pause(self, bridge: Bridge, code: str) -> Outcome:
+    async def _run_or_pause(self, bridge: Bridge, code: str, clock: float | None) -> Outcome:
         """Run the action; where it waits for a decision that nobody here gives, end the guest and say so."""
         calls = self._host_calls
         self._gate.hold_clock = bridge.paused
         if not calls.may_pause:
-            return await bridge.execute(code, handler=calls)
-        running = asyncio.create_task(bridge.execute(code, handler=calls))
+            return await bridge.execute(code, handler=calls, clock=clock)
+        running = asyncio.create_task(bridge.execute(code, handler=calls, clock=clock))
         stalled = asyncio.create_task(calls.stalled())
         try:
             await asyncio.wait({running, stalled}, return_when=asyncio.FIRST_COMPLETED)

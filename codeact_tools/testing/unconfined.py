@@ -13,6 +13,7 @@ from typing import Final
 
 from ..sandbox.base import SandboxRequest
 from ..sandbox.channel import Channel
+from ..sandbox.clocks import process_cpu_seconds
 
 _SANDBOX: Final = Path(__file__).parent.parent / "sandbox"
 _START: Final = "import sys; sys.path.insert(0, sys.argv[1]); from guest.main import main; main(0, 0)"
@@ -43,7 +44,10 @@ class UnconfinedGuest:
         self._folder = tempfile.mkdtemp(prefix="unconfined-")
         with theirs:
             self._child = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _START, str(_SANDBOX)], stdin=theirs.fileno(), cwd=self._folder
+                [sys.executable, "-P", "-s", "-B", "-c", _START, str(_SANDBOX)],
+                stdin=theirs.fileno(),
+                cwd=self._folder,
+                env={"PYTHONHASHSEED": "0"},
             )
         self._dead = False
 
@@ -70,6 +74,10 @@ class UnconfinedGuest:
     async def thaw(self) -> None:
         """Let it go on."""
         self._child.send_signal(signal.SIGCONT)
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time that it has used."""
+        return None if self._dead else process_cpu_seconds(self._child.pid)
 
     async def kill(self) -> None:
         """End it and remove its folder; idempotent."""

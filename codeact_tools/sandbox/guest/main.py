@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .console import Console
+from .determinism import seed_random, set_clock
 from .execution import Interpreter
 from .files import Folder, Refused
 from .interrupts import Interrupts
@@ -57,7 +58,7 @@ class Session:
 
     def __init__(self, link: Link, interrupts: Interrupts, init: Frame) -> None:
         os.environ.setdefault("MPLBACKEND", "Agg")
-        _seed(init.get("seed"))
+        seed_random(init.get("seed"))
         codec = Codec()
         bound = build(init["manifest"], link, codec)
         self._link = link
@@ -80,6 +81,7 @@ class Session:
     def _do_exec(self, request: Frame) -> Frame:
         self._link.open()
         self._console.begin()
+        set_clock(request.get("clock"))
         number = request["id"]
         return {"op": "done", "id": number, **self._interpreter.run(number, request["code"])}
 
@@ -93,18 +95,6 @@ class Session:
 
     def _do_files(self, _: Frame) -> Frame:
         return {"op": "listing", "files": self._folder.listing()}
-
-
-def _seed(seed: Any) -> None:
-    """Make random numbers the session's own: a forked process would repeat those of its siblings."""
-    if seed is None and "random" not in sys.modules:
-        return
-    import random
-
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(None if seed is None else seed % 2**32)
 
 
 if __name__ == "__main__":

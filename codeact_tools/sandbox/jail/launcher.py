@@ -38,6 +38,8 @@ _ENVIRONMENT: Final = {
     "NUMEXPR_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
     "MPLCONFIGDIR": TEMPORARY,
+    # Sets have the same order when a run is resumed.
+    "PYTHONHASHSEED": "0",
 }
 """All of a guest's environment. The host's own never enters."""
 
@@ -158,7 +160,7 @@ def await_end(pidfd: int, seconds: float) -> bool:
 
 def _start(control: socket.socket) -> subprocess.Popen[bytes]:
     interpreter = sys.executable
-    command = [interpreter, "-I", "-S", "-B", "-c", _BOOT, str(SOURCE), str(control.fileno())]
+    command = [interpreter, "-P", "-s", "-S", "-B", "-c", _BOOT, str(SOURCE), str(control.fileno())]
     return subprocess.Popen(
         command,
         env=_ENVIRONMENT,

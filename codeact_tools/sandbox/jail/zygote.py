@@ -114,6 +114,7 @@ def _receive_setup(control: socket.socket) -> tuple[Setup, int]:
 
 def _be_modest() -> None:
     """Undo what a host may have passed on: blocked signals, ignored ones, a huge descriptor limit."""
+    os.environ.pop("PYTHONHASHSEED", None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
