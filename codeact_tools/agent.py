@@ -484,7 +484,7 @@ class Conversation:
         if resumed is not None and resumed.reply is not None:
             return Written(text=resumed.reply.text, usage=Usage(), cut_off=resumed.cut_off)
         self._tell(TurnStarted(turn=turn))
-        written = await self._ask()
+        written = await self._ask(self.messages)
         spent.append(written.usage)
         self._tell(ReplyFinished(text=written.text, usage=written.usage), {"cut_off": written.cut_off})
         return written
@@ -496,12 +496,17 @@ class Conversation:
         unfinished = resumed.actions[-1]
         return unfinished.observation or await self.session.go_on(unfinished)
 
-    async def _ask(self) -> Written:
+    async def ask(self, messages: Sequence[Message]) -> str:
+        """The model's reply to ``messages``; nothing of it is run, and it is no part of the conversation."""
+        self._emit = lambda _: None
+        return (await self._ask(messages)).text
+
+    async def _ask(self, messages: Sequence[Message]) -> Written:
         """Stream one reply."""
         sampling = replace(self._agent.sampling, stop=self._dialect.stop)
         pieces: list[str] = []
         usage, cut_off = Usage(), False
-        async with aclosing(until_stop(self._agent.model.stream(self.messages, sampling), sampling.stop)) as deltas:
+        async with aclosing(until_stop(self._agent.model.stream(messages, sampling), sampling.stop)) as deltas:
             async for delta in deltas:
                 if delta.text:
                     pieces.append(delta.text)

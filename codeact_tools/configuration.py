@@ -60,6 +60,7 @@ def _tools(registry: ToolRegistry) -> dict[str, Any]:
         spec.qualified: {
             "signature": spec.signature(),
             "effects": [name for name, declared in asdict(spec.effects).items() if declared],
+            "secrets": sorted(spec.options.secrets),
         }
         for spec in registry.specs
     }

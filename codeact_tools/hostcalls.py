@@ -40,7 +40,7 @@ from .events import (
 from .gate import Gate
 from .invocation import call_here, finish_awaitable, without_host_paths
 from .journal import HIDDEN, PastCall, RunLog
-from .recall import Recall
+from .recall import Recall, RecordedTool
 from .registry import ToolRegistry
 from .sandbox.bridge import CallRefused, Stream, Work
 from .tools import BoundCall, ToolContext, ToolSpec, invoke
@@ -61,6 +61,7 @@ class HostCalls:
         gate: Decides which calls may run.
         log: Where each call is recorded, before it runs and before its result is known to the action.
         calls: How many calls the run has made already.
+        recorded: Tools that only the journal knows.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class HostCalls:
         gate: Gate,
         log: RunLog | None = None,
         calls: int = 0,
+        recorded: Mapping[str, RecordedTool] | None = None,
     ) -> None:
         self._registry = registry
         self._codec = codec
@@ -79,6 +81,7 @@ class HostCalls:
         self._gate = gate
         self._log = log
         self._count = calls
+        self._recorded_tools = recorded or {}
         self._recall: Recall | None = None
         self._listener: Callable[[Event], None] | None = None
         self._turn = 0
@@ -89,6 +92,10 @@ class HostCalls:
         self._calls: list[_Call] = []
         self.output: list[tuple[OutputStream, str]] = []
         """What the current action printed."""
+        self.in_threads: set[int] = set()
+        """Calls that worker threads are at, wanted or not."""
+        self.loop: AbstractEventLoop
+        """That of the current action."""
 
     @property
     def records(self) -> tuple[CallRecord, ...]:
@@ -107,6 +114,7 @@ class HostCalls:
             recall: The calls that it made the first time, where it is run again.
         """
         self._turn = turn
+        self.loop = asyncio.get_running_loop()
         self._listener = listener
         self._recall = recall
         self._calls = []
@@ -117,6 +125,13 @@ class HostCalls:
     def may_pause(self) -> bool:
         """Whether the action may have to stop for a decision that nobody here gives."""
         return self._gate.may_pause(resumed=self._recall is not None and not self._recall.finished)
+
+    async def settle(self) -> None:
+        """Wait a while for the threads of calls that nobody waits for any longer, so that their end is on record."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                while self.in_threads:
+                    await asyncio.sleep(0.01)
 
     async def stalled(self) -> list[CallRequest]:
         """Wait until the action can only go on after a decision that nobody here gives; return what is to be decided.
@@ -161,6 +176,16 @@ class HostCalls:
             return self._again(self._recall, tool, args, kwargs)
         return self._begin(self._new(tool, args, kwargs))
 
+    def quick(self, id: int, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Work | None:  # noqa: A002, ARG002
+        """Begin a call of a plain function without the event loop; None for any other, and where somebody listens."""
+        spec = self._specs.get(tool)
+        if spec is None or not spec.plain or spec.kind != "function" or self._gate.concerns(spec):
+            return None
+        if self._recall is not None or self._listener is not None:
+            return None
+        work = self._begin(self._new(tool, args, kwargs))
+        return work if isinstance(work, _PlainCall) else None
+
     def _new(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> _Call:
         self._count += 1
         call = _Call(self._count, tool, args, kwargs)
@@ -199,7 +224,8 @@ class HostCalls:
         except Exception as error:
             raise self._refused(call, error) from error
         except BaseException:
-            self.finish(call, error="cancelled", answer=_CANCELLED)
+            if call.key not in self._gate.waiting:  # the run pauses, and the call is still to be decided about
+                self.finish(call, error="cancelled", answer=_CANCELLED)
             raise
         return self._finished(call, value, answer)
 
@@ -215,7 +241,7 @@ class HostCalls:
             return self._new_after(recall, tool, args, kwargs)
         call = _Call(past.key, tool, args, kwargs)
         self._calls.append(call)
-        if recall.knows_end(past) and tool != ANSWER_TOOL:
+        if recall.knows_end(past) and (tool != ANSWER_TOOL or self._find(tool) is None):
             return self._recorded(call, past.answer if recall.finished else past.known, past)
         return self._live(call, past)
 
@@ -257,7 +283,7 @@ class HostCalls:
 
     async def _revive(self, call: _Call, value: Any) -> None:
         """Make the host's value behind a recorded handle anew, where the tool may be called again for it."""
-        if not (isinstance(value, dict) and value.get("$") == "handle"):
+        if not (isinstance(value, dict) and value.get("$") == "handle") or self._find(call.tool) is None:
             return
         spec, bound = self._bind(call.tool, call.args, call.kwargs)
         if spec.repeatable:
@@ -332,21 +358,32 @@ class HostCalls:
 
     def _shown_arguments(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments as they came over the bridge, without what the tool declares secret."""
-        secrets = self._secrets_of(tool)
+        names, secrets = self._known(tool)
         if not secrets:
             return args, kwargs
-        names = [parameter.name for parameter in self._specs[tool].parameters]
         shown = [HIDDEN if name in secrets else value for name, value in zip_longest(names[: len(args)], args)]
         return shown, _hidden(kwargs, secrets)
 
     def _secrets_of(self, tool: str) -> frozenset[str]:
+        return self._known(tool).secrets
+
+    def _known(self, tool: str) -> RecordedTool:
+        """Parameters and secrets of a tool; none where nobody knows it, and its call will be denied."""
+        if (found := self._recorded_tools.get(tool)) is not None:
+            return found
+        spec = self._find(tool)
+        if spec is None:
+            return RecordedTool((), frozenset())
+        return RecordedTool(tuple(parameter.name for parameter in spec.parameters), spec.options.secrets)
+
+    def _find(self, tool: str) -> ToolSpec | None:
         spec = self._specs.get(tool)
         if spec is None:
             try:
                 spec = self._specs[tool] = self._registry.get(tool)
-            except RegistryError:  # the call will be denied
-                return frozenset()
-        return spec.options.secrets
+            except RegistryError:
+                return None
+        return spec
 
     def _request(self, call: _Call, spec: ToolSpec) -> CallRequest:
         effects = spec.effects
@@ -551,12 +588,19 @@ class _PlainCall:
         self._spec = spec
         self._bound = bound
         self._context = contextvars.copy_context()
-        self._loop = asyncio.get_running_loop()
+        self._loop = host.loop
 
     def run(self) -> Any:
         """Call the function with the context variables of the session's caller, and check and encode the result."""
         host, call = self._host, self._call
         host.started(call)
+        host.in_threads.add(call.key)
+        try:
+            return self._answer(host, call)
+        finally:
+            host.in_threads.discard(call.key)
+
+    def _answer(self, host: HostCalls, call: _Call) -> Any:
         try:
             value = self._context.run(call_here, self._spec, self._bound)
             if inspect.isawaitable(value):
@@ -623,4 +667,5 @@ async def _again(items: list[Any], end: str) -> AsyncIterator[Any]:
 
 _CANCELLED: Final = {"cancelled": True}
 _STALL_SECONDS: Final = 0.05
+_SETTLE_SECONDS: Final = 5.0
 MOVE_ON = "Repeating the call will not help; go on without it, or say that it is broken."

@@ -4,14 +4,47 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from .errors import RunDiverged
 from .journal import PastAction, PastCall, identity
 
 QUIET_SECONDS: Final = 1.0
 """How long a call that the record does not have waits for those that it has: parallel calls arrive in any order."""
+
+
+class RecordedTool(NamedTuple):
+    """What a journal knows of a tool whose code is not there."""
+
+    parameters: tuple[str, ...]
+    secrets: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTools:
+    """The tools of a run as its journal has them: enough to answer its calls, and no others."""
+
+    manifest: Mapping[str, Any]
+    """What the guest has to know to build the module ``tools``."""
+    tools: Mapping[str, RecordedTool]
+
+    @classmethod
+    def of(cls, configuration: Mapping[str, Any]) -> RecordedTools:
+        """Read them out of a run's configuration."""
+        manifest = configuration.get("manifest", {"tools": [], "types": []})
+        described = configuration.get("tools", {})
+        return cls(
+            manifest,
+            {
+                tool["qualified"]: RecordedTool(
+                    tuple(parameter["name"] for parameter in tool["params"]),
+                    frozenset(described.get(tool["qualified"], {}).get("secrets", ())),
+                )
+                for tool in manifest["tools"]
+            },
+        )
 
 
 class Recall:
@@ -75,11 +108,11 @@ class Recall:
         if self.finished:
             raise self.diverged(tool)
 
-    def diverged(self, what: str) -> RunDiverged:
-        """The error that says so: the action calls ``what`` where the record has something else."""
+    def diverged(self, calls: str | None = None) -> RunDiverged:
+        """The error that says so: the action calls ``calls``, or nothing more, where the record has something else."""
         left = ", ".join(f"{call.record.tool} (call {call.key})" for call in self.left[:3]) or "no further call"
+        now = f"it calls {calls} with arguments that the record does not have" if calls else "it makes fewer calls"
         return RunDiverged(
-            f"Action {self.number} went another way than the first time: it calls {what} where the record has "
-            f"{left}. Clocks, random numbers and changed code do that; the "
-            "run is left as it is, and nothing was called twice."
+            f"Action {self.number} went another way than the first time: {now}; the record has {left}. Clocks, random "
+            "numbers and changed code do that. The run is left as it is, and nothing was called twice."
         )

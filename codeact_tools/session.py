@@ -32,7 +32,7 @@ from .events import (
 from .gate import Gate
 from .hostcalls import HostCalls
 from .journal import PastAction, Redactor, RunLog
-from .recall import Recall
+from .recall import Recall, RecordedTools
 from .registry import ToolRegistry
 from .sandbox import resolve_sandbox
 from .sandbox.base import Limits, ResumingSandbox, Sandbox, SandboxRequest
@@ -86,6 +86,7 @@ class Session:
         log: Where all that happens is recorded; `CodeActAgent` gives one.
         seed: Of the actions' random numbers; None: other ones each time.
         calls: How many calls the run has made before.
+        recorded: The tools of a run that is only replayed, in place of ``tools``.
 
     Raises:
         DefinitionError, RegistryError, PluginError: The tools cannot be registered.
@@ -112,6 +113,7 @@ class Session:
         log: RunLog | None = None,
         seed: int | None = None,
         calls: int = 0,
+        recorded: RecordedTools | None = None,
     ) -> None:
         if check not in ("block", "warn", "off"):
             raise ConfigurationError(f"check={check!r} is not known; use 'block', 'warn' or 'off'.")
@@ -134,6 +136,7 @@ class Session:
         """Called with each event; may be replaced between two actions."""
         self._codec = Codec(self.registry.catalog)
         self._log = log
+        self._recorded = recorded
         self._seed = seed
         self._gate = Gate(policies, approve, confirm_destructive=confirm_destructive, can_pause=log is not None)
         self._host_calls = HostCalls(
@@ -143,6 +146,7 @@ class Session:
             gate=self._gate,
             log=log,
             calls=resume["last_call"] if resume else calls,
+            recorded=recorded.tools if recorded else {},
         )
         self._checker = self._make_checker() if check != "off" else None
         self._preparing: asyncio.Task[None] | None = None
@@ -175,6 +179,11 @@ class Session:
         """The back end and its mode, e.g. ``local (jail)``; its bare name before it is open."""
         return self._description or self._sandbox.name
 
+    @property
+    def turn(self) -> int:
+        """The number of the action that ran last, from 1; 0 before the first."""
+        return self._turn
+
     async def aopen(self) -> None:
         """Start the guest; a no-op where it runs already."""
         if self._closed:
@@ -190,7 +199,7 @@ class Session:
         process = await self._sandbox.open(SandboxRequest(limits=self.limits, packages=self._packages))
         bridge = Bridge(process, self.limits)
         try:
-            manifest = build_manifest(self.registry, self._codec)
+            manifest = self._recorded.manifest if self._recorded else build_manifest(self.registry, self._codec)
             await bridge.start(manifest, allow_imports=self.allow_imports, seed=self._seed)
         except BaseException:
             await bridge.close()
@@ -371,6 +380,7 @@ class Session:
     async def _recovered(self, code: str, checked: CheckResult | None) -> Observation:
         """Go on in a fresh sandbox after the old one ended: rebuild the variables, and run the action once more."""
         self._emit(WarningRaised(message=_RECOVERING))
+        await self._host_calls.settle()
         past = cast(RunLog, self._log).past()
         unfinished = past.actions[-1]
         await self._discard()
@@ -473,7 +483,7 @@ class Session:
             recall = self._recall(past, finished=True)
             seen = await self._executed(past.ran or past.code, None, recall, quiet=True)
             if recall.left:
-                raise recall.diverged("nothing more")
+                raise recall.diverged()
             found += _differences(past, seen, self._redactor)
         return found
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ..errors import CodeActError, DeveloperError, ModelUnavailable, SandboxUnavailable
+from ..errors import (
+    CodeActError,
+    DeveloperError,
+    ModelUnavailable,
+    RunBusy,
+    RunNotFound,
+    RunPaused,
+    SandboxUnavailable,
+)
 
 
 class Exit(IntEnum):
@@ -20,6 +28,8 @@ class Exit(IntEnum):
     """No model can be reached or loaded."""
     SANDBOX = 4
     """No sandbox can be opened."""
+    PAUSED = 5
+    """The run waits for a decision."""
     CANCELLED = 130
     """Ctrl-C, as shells count it."""
     NO_READER = 141
@@ -29,6 +39,10 @@ class Exit(IntEnum):
 def exit_code(error: CodeActError) -> Exit:
     """Return the exit code that an error stands for."""
     match error:
+        case RunPaused():
+            return Exit.PAUSED
+        case RunNotFound() | RunBusy():
+            return Exit.USAGE
         case DeveloperError():
             return Exit.USAGE
         case ModelUnavailable():

@@ -16,13 +16,21 @@ from ..events import (
     ActionChecked,
     ActionFinished,
     ActionStarted,
+    ApprovalDecided,
+    ApprovalRequested,
     CallRecord,
+    CallRetried,
+    ContextTrimmed,
+    Diverged,
     Event,
     ExecutionError,
+    LimitReached,
     OutputReceived,
     ReplyFinished,
     RunFailed,
     RunFinished,
+    RunPaused,
+    RunResumed,
     RunStarted,
     TextDelta,
     ToolCalled,
@@ -35,6 +43,8 @@ from .streaming import Piece, ReplySplitter
 
 MOST_SHOWN = 100
 """Characters of one argument or one result."""
+
+_VERDICTS = {"allow": "allowed", "deny": "denied"}
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _VISIBLE |= dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
@@ -199,6 +209,39 @@ class TerminalRenderer:
             self._marked("✗", seen.error.message, "red")
         for artifact in seen.artifacts:
             self._marked("+", f"{artifact.name} ({artifact.media_type}, {len(artifact.data):,} bytes)", "cyan")
+
+    @_show.register
+    def _(self, event: ApprovalRequested) -> None:
+        self._leave_call()
+        call = event.call
+        self._line(Text(f"  ? {call.tool}({_arguments(call)}): {printable(event.reason)}", "yellow"))
+
+    @_show.register
+    def _(self, event: ApprovalDecided) -> None:
+        reason = f": {printable(event.reason)}" if event.reason else ""
+        edited = " with other arguments" if event.arguments is not None else ""
+        self._line(Text(f"  ! {event.tool} {_VERDICTS[event.verdict]}{edited} by {event.by}{reason}", "yellow"))
+
+    @_show.register
+    def _(self, event: RunResumed) -> None:
+        calls = f"{event.calls} calls answered from the journal"
+        self._line(Text(f"resumed: {event.actions} actions run again, {calls}", "dim"))
+
+    @_show.register(Diverged)
+    @_show.register(LimitReached)
+    @_show.register(ContextTrimmed)
+    def _(self, event: Diverged | LimitReached | ContextTrimmed) -> None:
+        self._line(Text(f"note: {printable(event.message)}", "yellow"))
+
+    @_show.register
+    def _(self, event: CallRetried) -> None:
+        self._leave_call()
+        why = f"{event.tool} failed ({printable(event.error)}); tried again in {_duration(event.seconds)}"
+        self._line(Text(f"  ↻ {why}", "yellow"))
+
+    @_show.register
+    def _(self, event: RunPaused) -> None:
+        self._summary(event.usage)
 
     @_show.register
     def _(self, event: WarningRaised) -> None:

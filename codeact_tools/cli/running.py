@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, cast
 
 from cyclopts import Group, Parameter
@@ -18,6 +18,7 @@ from ..events import Event, RunFinished
 from ..models.embedded import EmbeddedModel
 from ..models.weights import DEFAULT_WEIGHTS
 from ..session import CheckMode
+from .approving import ApprovalMode, approval
 from .exits import Exit, exit_code
 from .inputs import read_tools
 from .output import complain, write
@@ -53,6 +54,9 @@ environment names, else CodeActAgent on a GPU, else the embedded CPU model."""
     """Module that actions may import besides the tools; repeat the option. "*" stands for all that exist inside."""
     check: CheckMode = "block"
     """What the findings of the check before each action do."""
+    approve: ApprovalMode = "auto"
+    """Who decides about calls that need approval: ask (at the terminal), deny, pause (see `runs approve`), \
+allow. auto asks where there is a terminal, and denies elsewhere."""
 
     def agent(self) -> CodeActAgent:
         """Make the agent.
@@ -68,7 +72,11 @@ environment names, else CodeActAgent on a GPU, else the embedded CPU model."""
             max_turns=self.max_turns,
             allow_imports=self.allow_import,
             check=self.check,
+            approve=approval(self.approve),
         )
+        agent.origin = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
         if isinstance(agent.model, EmbeddedModel) and agent.model.weights is DEFAULT_WEIGHTS:
             fetch_with_progress()
         return agent
@@ -106,6 +114,23 @@ def run_task(agent: CodeActAgent, task: str, output: OutputOptions) -> Exit:
     """
     with output.sinks() as sinks:
         asyncio.run(_consume(agent.stream(task), sinks))
+    return Exit.ANSWER
+
+
+def resume_task(agent: CodeActAgent, run_id: str, output: OutputOptions) -> Exit:
+    """Finish a run from the journal and write what happens.
+
+    Raises:
+        CodeActError: The run ended without an answer.
+        KeyboardInterrupt: Ctrl-C; the run is cleaned up by then.
+    """
+
+    async def go_on() -> None:
+        async with agent.resumed(run_id) as conversation:
+            await _consume(conversation.stream(None), sinks)
+
+    with output.sinks(heading=False) as sinks:
+        asyncio.run(go_on())
     return Exit.ANSWER
 
 

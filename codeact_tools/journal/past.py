@@ -245,10 +245,11 @@ class _Reader:
                 call.items.clear()
                 call.record = event.call
             case ToolReturned():
+                answer = data.get("answer") or {}
                 if call.answer is None:
-                    call.record, call.answer = event.call, data.get("answer")
-                else:
-                    call.late = data.get("answer")
+                    call.record, call.answer = event.call, answer
+                elif "cancelled" not in answer:
+                    call.late = answer
             case ApprovalRequested():
                 call.asked, call.decision = event.reason, None
             case ApprovalDecided():
