@@ -83,12 +83,12 @@ there, so the call is denied."""
 async def decide(policies: Sequence[Policy], call: CallRequest, *, default: Decision) -> Decision:
     """What the first policy with an opinion says; else the default."""
     for policy in policies:
-        decision = await _awaited(policy(call))
+        decision = await _heard(policy, call)
         if isinstance(decision, Allow | Deny | Ask):
             return decision
         if decision is not None:
             raise ConfigurationError(
-                f"The policy {getattr(policy, '__qualname__', policy)!r} returned {decision!r} for {call.tool}; return "
+                f"The policy {_name(policy)!r} returned {decision!r} for {call.tool}; return "
                 "Allow(), Deny(reason), Ask(reason) or None."
             )
     return default
@@ -96,11 +96,22 @@ async def decide(policies: Sequence[Policy], call: CallRequest, *, default: Deci
 
 async def ask(approve: Approve, call: CallRequest) -> Verdict:
     """What ``approve`` answers."""
-    answer = await _awaited(approve(call))
+    answer = await _heard(approve, call)
     if isinstance(answer, Allow | Deny | Done):
         return answer
     return Allow() if answer else Deny()
 
 
-async def _awaited(value: T | Awaitable[T]) -> T:
-    return await value if inspect.isawaitable(value) else value
+async def _heard(decides: Callable[[CallRequest], T | Awaitable[T]], call: CallRequest) -> T:
+    """What a function of the application says; an exception of its own is no yes, and ends the run."""
+    try:
+        said = decides(call)
+        return await said if inspect.isawaitable(said) else said
+    except Exception as error:
+        raise ConfigurationError(
+            f"{_name(decides)!r}, which decides about calls, raised {type(error).__name__} for {call.tool}: {error}"
+        ) from error
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__qualname__", function))

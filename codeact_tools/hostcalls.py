@@ -18,6 +18,7 @@ from .answers import ANSWER_TOOL
 from .approvals import CallRequest, Done
 from .errors import (
     CodeActError,
+    ConfigurationError,
     InvalidCall,
     InvalidResult,
     JournalError,
@@ -47,7 +48,7 @@ from .tools import BoundCall, ToolContext, ToolSpec, invoke
 from .wire import Codec, WireError
 
 OutputStream = Literal["stdout", "stderr"]
-_ENDS_THE_RUN: Final = (JournalError, RunDiverged)
+_ENDS_THE_RUN: Final = (ConfigurationError, JournalError, RunDiverged)
 """Errors that are not the action's business."""
 
 
@@ -105,6 +106,11 @@ class HostCalls:
                 call.finish(None, "cancelled")
         return tuple(call.record() for call in self._calls)
 
+    @property
+    def shown_records(self) -> tuple[CallRecord, ...]:
+        """`records` without what the tools declare secret."""
+        return tuple(self._shown(call) for call in self._calls)
+
     def begin(self, turn: int, listener: Callable[[Event], None] | None, recall: Recall | None = None) -> None:
         """Start the records of the next action.
 
@@ -130,7 +136,7 @@ class HostCalls:
         """Wait a while for the threads of calls that nobody waits for any longer, so that their end is on record."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
-                while self.in_threads:
+                while self.in_threads:  # noqa: ASYNC110 - threads end them
                     await asyncio.sleep(0.01)
 
     async def stalled(self) -> list[CallRequest]:
@@ -312,6 +318,8 @@ class HostCalls:
         if self._log is None or call.recalled:
             return
         if "value" in answer and call.hides("return"):
+            if isinstance(answer["value"], str):
+                self._log.redact.hide([answer["value"]])
             answer = {"value": HIDDEN}
         args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
         data = {"answer": answer, "args": args, "kwargs": kwargs}
@@ -361,6 +369,9 @@ class HostCalls:
         names, secrets = self._known(tool)
         if not secrets:
             return args, kwargs
+        if self._log is not None:
+            hidden = [value for name, value in (*zip(names, args, strict=False), *kwargs.items()) if name in secrets]
+            self._log.redact.hide(value for value in hidden if isinstance(value, str))
         shown = [HIDDEN if name in secrets else value for name, value in zip_longest(names[: len(args)], args)]
         return shown, _hidden(kwargs, secrets)
 

@@ -534,9 +534,15 @@ class Session:
             raise ConfigurationError("Open the session with 'with Session(...) as session:' before you use it.")
         return self._portal
 
+    def _without_secrets(self, event: Event) -> Event:
+        if not isinstance(event, ActionFinished) or not event.observation.calls:
+            return event
+        shown = event.observation.model_copy(update={"calls": self._host_calls.shown_records})
+        return ActionFinished(observation=shown)
+
     def _emit(self, event: Event, data: Mapping[str, Any] | None = None) -> None:
         if self._log is not None:
-            self._log.event(event, data)
+            self._log.event(self._without_secrets(event), data)
         if self.on_event is not None:
             self.on_event(event)
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
+from ..errors import JournalError
 from ..events import (
     EVENT_ADAPTER,
     ActionChecked,
@@ -153,11 +156,21 @@ def read_past(run_id: str, records: Iterable[Record]) -> Past:
     reader = _Reader(past)
     for record in records:
         past.records = record.seq
-        event = None if record.event is None else EVENT_ADAPTER.validate_python(record.event)
+        event = None if record.event is None else _event(run_id, record)
         if event is not None:
             past.events.append(Recorded(record.at, event))
         reader.take(record, event)
     return past
+
+
+def _event(run_id: str, record: Record) -> Event:
+    try:
+        return EVENT_ADAPTER.validate_python(record.event)
+    except ValidationError as error:
+        raise JournalError(
+            f"Record {record.seq} of the run {run_id} ({record.kind}) cannot be read by this version of codeact_tools; "
+            "read it with the one that wrote it."
+        ) from error
 
 
 class _Reader:

@@ -42,8 +42,19 @@ class Redactor:
     """
 
     def __init__(self, patterns: Iterable[str] = (), values: Iterable[str] = ()) -> None:
-        exact = sorted({re.escape(value) for value in values if len(value) >= _SHORTEST}, key=len, reverse=True)
-        self._secret = re.compile("|".join(f"(?:{part})" for part in (*exact, *PATTERNS, *patterns)))
+        self._patterns = (*PATTERNS, *patterns)
+        self._values: frozenset[str] = frozenset()
+        self._secret = re.compile("|".join(f"(?:{part})" for part in self._patterns))
+        self.hide(values)
+
+    def hide(self, values: Iterable[str]) -> None:
+        """From now on, ``values`` are secrets, too."""
+        found = self._values.union(value for value in values if len(value) >= _SHORTEST)
+        if found == self._values:
+            return
+        self._values = found
+        exact = map(re.escape, sorted(found, key=len, reverse=True))
+        self._secret = re.compile("|".join(f"(?:{part})" for part in (*exact, *self._patterns)))
 
     def __call__(self, value: Any) -> Any:
         """``value`` without secrets; lists and dictionaries are walked, other values are left as they are."""

@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS records (
     UNIQUE (run, seq)
 );
 """
+_HEADER: Final = 100
+"""Bytes of an SQLite file's header; SQLite takes a shorter file for a new one."""
 _BUSY_SECONDS: Final = 10.0
 
 
@@ -142,6 +144,14 @@ class SQLiteStore:
 
     def read(self, run_id: str) -> list[Record]:
         """See `Store.read`."""
+        try:
+            return self._read(run_id)
+        except ValueError:  # half of a page was cut off, which SQLite does not notice
+            with self._lock:
+                self._repair()
+            return self._read(run_id)
+
+    def _read(self, run_id: str) -> list[Record]:
         rows = self._rows("SELECT seq, at, kind, event, data FROM records WHERE run = ? ORDER BY seq", (run_id,))
         records: list[Record] = []
         for seq, at, kind, event, data in rows:
@@ -161,10 +171,7 @@ class SQLiteStore:
                FROM records r GROUP BY r.run ORDER BY MIN(r.at) DESC""",
             (),
         )
-        return [
-            RunSummary(run, started, count, (_load(event) or {}).get("task", ""), last or "")
-            for run, started, count, event, last in rows
-        ]
+        return [RunSummary(run, started, count, _task(event), last or "") for run, started, count, event, last in rows]
 
     def delete(self, run_id: str) -> None:
         """See `Store.delete`."""
@@ -207,12 +214,10 @@ class SQLiteStore:
             try:
                 try:
                     return self._connection.execute(query, values).fetchall()
-                except sqlite3.OperationalError:
-                    raise
-                except sqlite3.DatabaseError:
-                    self._connection.close()
-                    self.lost = self._salvage()
-                    self._connection, self._synchronous = self._connect(), ""
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                    self._repair()
                     return self._connection.execute(query, values).fetchall()
             except (OSError, sqlite3.Error) as error:
                 raise JournalError(f"The journal {self.where!r} cannot be read: {error}.") from error
@@ -222,11 +227,18 @@ class SQLiteStore:
             self._connection.execute(f"PRAGMA synchronous={mode}")
             self._synchronous = mode
 
+    def _repair(self) -> None:
+        self._connection.close()
+        self.lost = self._salvage()
+        self._connection, self._synchronous = self._connect(), ""
+
     def _open(self) -> sqlite3.Connection:
+        if self.path.exists() and 0 < self.path.stat().st_size < _HEADER:
+            self.lost = self._salvage()
         try:
             return self._connect()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "disk I/O" not in str(error):
+            if not _is_damage(error):
                 raise
             self.lost = self._salvage()
             return self._connect()
@@ -269,6 +281,18 @@ class SQLiteStore:
         )
 
 
+def _task(event: str | None) -> str:
+    try:
+        return str((_load(event) or {}).get("task", ""))
+    except ValueError:  # damaged; reading the run says so
+        return ""
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is not what SQLite wrote, rather than locked, full or closed."""
+    return type(error) is sqlite3.DatabaseError or "disk I/O" in str(error)
+
+
 def _readable_rows(path: Path) -> list[tuple[Any, ...]]:
     """The rows of a damaged file up to the first that cannot be read."""
     rows: list[tuple[Any, ...]] = []
@@ -294,7 +318,7 @@ def _is_whole(row: tuple[Any, ...]) -> bool:
         return False
     try:
         _load(event), _load(data)
-    except (ValueError, TypeError):
+    except ValueError:
         return False
     return True
 
@@ -308,7 +332,7 @@ def _load(text: str | None) -> dict[str, Json] | None:
         return None
     value = json.loads(text)
     if not isinstance(value, dict):
-        raise TypeError("a record's columns hold JSON objects")
+        raise ValueError("a record's columns hold JSON objects")  # noqa: TRY004 - like what is no JSON at all
     return value
 
 
