@@ -16,21 +16,28 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Allow",
     "Artifact",
+    "Ask",
     "CallRecord",
+    "CallRequest",
     "CheckResult",
     "Checker",
     "CodeActAgent",
     "Conversation",
+    "Deny",
     "Depends",
     "Dialect",
+    "Done",
     "Effects",
     "Event",
     "ExecutionError",
     "Finding",
+    "Journal",
     "Limits",
     "Observation",
     "Opaque",
+    "RunLimits",
     "RunResult",
     "Session",
     "ToolContext",
@@ -43,10 +50,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "agent": ("CodeActAgent", "Conversation", "RunResult"),
+    "agent": ("CodeActAgent", "Conversation", "RunLimits", "RunResult"),
+    "approvals": ("Allow", "Ask", "CallRequest", "Deny", "Done"),
     "checks": ("CheckResult", "Checker"),
     "dialects": ("Dialect",),
     "events": ("Artifact", "CallRecord", "Event", "ExecutionError", "Finding", "Observation", "Usage"),
+    "journal": ("Journal",),
     "registry": ("ToolRegistry",),
     "sandbox.base": ("Limits",),
     "session": ("Session",),

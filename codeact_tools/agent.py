@@ -8,10 +8,14 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Self, TypeVar, cast, overload
+from dataclasses import asdict, field, replace
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, Any, Generic, Self, TypeVar, cast, overload
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from ._portal import Portal
 from .answers import AnswerBox
@@ -22,9 +26,11 @@ from .errors import (
     AnswerInvalid,
     CodeActError,
     ConfigurationError,
+    ContextOverflow,
     JournalError,
     ModelReplyError,
     RunDiverged,
+    RunLimitReached,
     RunPaused,
     TurnLimitReached,
 )
@@ -32,6 +38,7 @@ from .events import (
     ActionFinished,
     Artifact,
     Event,
+    LimitReached,
     Observation,
     ReplyFinished,
     RunFailed,
@@ -50,16 +57,19 @@ from .models.base import Message, Model, Role, Sampling, until_stop
 from .prompts import system_prompt
 from .registry import ToolRegistry
 from .sandbox.base import Limits, Sandbox
-from .session import CheckMode, Session
+from .session import CheckMode, Session, first_problem
 from .settings import secret_values
 from .toolkits import ToolSource, resolve_tools
+from .trimming import UNCUT, Cut, fit
 
 T = TypeVar("T")
 _ACTION_NUMBER = re.compile(r"<action \d+>")
 """The file name of an action in tracebacks."""
+_MOST_TRIMS = 3
+"""How often a model that refuses a conversation as too long is asked with less of it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@plain_dataclass(frozen=True, kw_only=True)
 class RunResult(Generic[T]):
     """What a run brought."""
 
@@ -72,6 +82,22 @@ class RunResult(Generic[T]):
     """Files that the actions wrote, the latest of each name."""
     run_id: str = ""
     """Its name in the journal."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class RunLimits:
+    """What one run may use, over all its turns; None: any amount.
+
+    >>> RunLimits(tokens=50_000, seconds=120).cost is None
+    True
+    """
+
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens that the model read and wrote; checked before each reply."""
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    """Wall time; the run is cancelled then, wherever it is."""
+    cost: Annotated[float, Field(gt=0)] | None = None
+    """In the currency in which the endpoint reports it; where it reports none, this limit does nothing."""
 
 
 class CodeActAgent:
@@ -91,6 +117,7 @@ class CodeActAgent:
             of ``CODEACT_TOOLS_JOURNAL``, else one in the user's folder for application state.
         dialect: How actions and answers are written; the model's own by default.
         max_turns: Most replies of the model in one run.
+        run_limits: Most tokens, seconds and cost of one run: a `RunLimits`, or its fields as a mapping.
         instructions: Appended to the system prompt.
         prompt_tokens: Most tokens that the tools may take up in the system prompt.
         observation_chars: Most characters of an observation; what is beyond is cut out of the middle.
@@ -112,6 +139,7 @@ class CodeActAgent:
         journal: Journal | Store | str | os.PathLike[str] | bool | None = None,
         dialect: str | Dialect | None = None,
         max_turns: int = 10,
+        run_limits: RunLimits | Mapping[str, Any] | None = None,
         instructions: str = "",
         prompt_tokens: int | None = None,
         observation_chars: int = 4000,
@@ -123,6 +151,7 @@ class CodeActAgent:
         self.model, self.choice = resolve_model(model)
         self.dialect = _read_dialect(dialect or self.model.dialect)
         self.max_turns = max_turns
+        self.run_limits = _read_run_limits(run_limits)
         self.instructions = instructions
         self.prompt_tokens = prompt_tokens
         self.sampling = sampling or Sampling()
@@ -266,7 +295,7 @@ class Conversation:
             run_id=self.run_id,
             log=self._log,
             seed=None if journal is None else seed,
-            calls=max(past.calls, default=0) if past else 0,
+            past=past,
             **agent.session_options,
         )
         prompt = system_prompt(
@@ -281,6 +310,10 @@ class Conversation:
         """The history, as the model reads it."""
         self._notes = (*prompt.notes, *filter(None, [problem, journal.lost if journal else None]))
         self._configuration = describe(agent, self.session, seed=seed, output_type=output_type)
+        self._cut = Cut(**past.cut) if past and past.cut else UNCUT
+        """What of the history the model does not read any longer."""
+        self._tasks = list(past.task_places) if past else []
+        """Where in the history tasks are stated."""
         self._held = ExitStack()
         """Nobody else goes on with the run meanwhile."""
         self._begun = False
@@ -356,24 +389,25 @@ class Conversation:
             self._begin()
             await self.session.aopen()
             if past is None:
+                self._tasks.append(known)
                 self._tell(self._opening(task or ""))
                 self._say(("user", self._dialect.task.replace("{task}", task or "")))
             for note in self._notes:
                 self._tell(WarningRaised(message=note))
             if past is not None:
                 await self._rebuild(past)
-            answer = await self._solve(spent, past)
+            answer = await self._in_time(self._solve(spent, past))
         except RunPaused as pause:
-            del self.messages[known:]
+            self._forget(known)
             waiting, message = pause.waiting, str(pause)
             self._tell(Paused(run_id=self.run_id, waiting=waiting, message=message, usage=total()), durable=True)
             raise
         except CodeActError as error:
-            del self.messages[known:]  # a history that ends in the middle of a task would confuse the next one
+            self._forget(known)
             self._tell_failure(type(error).__name__, str(error), total())
             raise
         except asyncio.CancelledError:
-            del self.messages[known:]
+            self._forget(known)
             self._tell_failure("Cancelled", "The run was cancelled.", total())
             raise
         finished = RunFinished(answer=answer, usage=total())
@@ -381,6 +415,38 @@ class Conversation:
         if self._log is not None:
             self._log.messages([(self.messages[-1].role, self.messages[-1].content)])
         return finished
+
+    def _forget(self, known: int) -> None:
+        """Drop the task at hand: a history that ends in the middle of a task would confuse the next one."""
+        del self.messages[known:]
+        self._tasks = [place for place in self._tasks if place < known]
+        if max(self._cut.shortened, self._cut.summarised) > known:
+            self._cut = UNCUT
+
+    async def _in_time(self, solving: Coroutine[Any, Any, Any]) -> Any:
+        """Wait for the answer, as long as the run may take."""
+        seconds = self._agent.run_limits.seconds
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await solving
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise self._used_up("seconds", f"{seconds:g} seconds")
+
+    def _check_usage(self, spent: list[Usage]) -> None:
+        """Stop where tokens or cost are used up."""
+        limits, used = self._agent.run_limits, sum(spent, Usage())
+        tokens = used.prompt_tokens + used.completion_tokens
+        if limits.tokens is not None and tokens >= limits.tokens:
+            raise self._used_up("tokens", f"{limits.tokens:,} tokens ({tokens:,} so far)")
+        if limits.cost is not None and used.cost is not None and used.cost >= limits.cost:
+            raise self._used_up("cost", f"cost of {limits.cost:g} ({used.cost:g} so far)")
+
+    def _used_up(self, limit: str, what: str) -> RunLimitReached:
+        message = f"The run used up its {what} before it had an answer. Allow more (run_limits), and resume it."
+        self._tell(LimitReached(limit=limit, message=message))
+        return RunLimitReached(message)
 
     def _take_past(self, task: str | None) -> Past | None:
         """What the journal says of an unfinished task, where the task is to go on with that."""
@@ -474,6 +540,7 @@ class Conversation:
             else:
                 shown = patience.nothing_in_it(self._dialect)
             self._say(("assistant", reply.text), ("user", shown), closes_turn=True)
+        self._tell(LimitReached(limit="turns", message=f"The model used all its {turns} turns."))
         raise TurnLimitReached(
             f"The model used all its {turns} turns and gave no answer. "
             "Raise max_turns, make the task smaller, or use a stronger model."
@@ -483,8 +550,9 @@ class Conversation:
         """The reply of this turn: from the model, or from the journal where it is there already."""
         if resumed is not None and resumed.reply is not None:
             return Written(text=resumed.reply.text, usage=Usage(), cut_off=resumed.cut_off)
+        self._check_usage(spent)
         self._tell(TurnStarted(turn=turn))
-        written = await self._ask(self.messages)
+        written = await self._written()
         spent.append(written.usage)
         self._tell(ReplyFinished(text=written.text, usage=written.usage), {"cut_off": written.cut_off})
         return written
@@ -495,6 +563,24 @@ class Conversation:
             return await self.session.arun(code)
         unfinished = resumed.actions[-1]
         return unfinished.observation or await self.session.go_on(unfinished)
+
+    async def _written(self) -> Written:
+        """Ask the model with what fits into its window; with less, where it refuses that."""
+        for attempt in range(_MOST_TRIMS):
+            trimmed = fit(
+                self.messages, self._cut, model=self._agent.model, dialect=self._dialect,
+                reply_tokens=self._agent.sampling.max_tokens, tasks=self._tasks, variables=self.session.variables,
+                refused=attempt > 0,
+            )  # fmt: skip
+            self._cut = trimmed.cut
+            if trimmed.event is not None:
+                self._tell(trimmed.event, {"cut": asdict(trimmed.cut)})
+            try:
+                return await self._ask(trimmed.messages)
+            except ContextOverflow:
+                if attempt == _MOST_TRIMS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     async def ask(self, messages: Sequence[Message]) -> str:
         """The model's reply to ``messages``; nothing of it is run, and it is no part of the conversation."""
@@ -516,7 +602,7 @@ class Conversation:
         return Written(text="".join(pieces), usage=usage.model_copy(update={"turns": 1}), cut_off=cut_off)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@plain_dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """One reply of the model, before it is parsed."""
 
@@ -588,3 +674,18 @@ def _read_dialect(dialect: str | Dialect) -> Dialect:
         return DIALECTS[dialect]
     except KeyError:
         raise ConfigurationError(f"dialect={dialect!r} is not known; there are {', '.join(DIALECTS)}.") from None
+
+
+_RUN_LIMITS: TypeAdapter[RunLimits] = TypeAdapter(RunLimits)
+
+
+def _read_run_limits(limits: RunLimits | Mapping[str, Any] | None) -> RunLimits:
+    if isinstance(limits, RunLimits):
+        return limits
+    try:
+        return _RUN_LIMITS.validate_python(dict(limits or {}))
+    except (ValidationError, TypeError) as error:
+        known = ", ".join(RunLimits.__dataclass_fields__)
+        raise ConfigurationError(
+            f"run_limits={limits!r} cannot be used: {first_problem(error)}. Known: {known}."
+        ) from error

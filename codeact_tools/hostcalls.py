@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from asyncio import AbstractEventLoop
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from itertools import zip_longest
@@ -32,7 +33,9 @@ from .events import (
     ApprovalDecided,
     ApprovalRequested,
     CallRecord,
+    CallRetried,
     Event,
+    LimitReached,
     OutputReceived,
     ToolCalled,
     ToolReported,
@@ -62,6 +65,7 @@ class HostCalls:
         gate: Decides which calls may run.
         log: Where each call is recorded, before it runs and before its result is known to the action.
         calls: How many calls the run has made already.
+        made: The same by tool.
         recorded: Tools that only the journal knows.
     """
 
@@ -74,6 +78,7 @@ class HostCalls:
         gate: Gate,
         log: RunLog | None = None,
         calls: int = 0,
+        made: Mapping[str, int] | None = None,
         recorded: Mapping[str, RecordedTool] | None = None,
     ) -> None:
         self._registry = registry
@@ -81,6 +86,9 @@ class HostCalls:
         self._run_id = run_id
         self._gate = gate
         self._log = log
+        self._made = Counter(made or {})
+        self._turns: dict[str, float] = {}
+        """When the next call of a tool with a rate may start."""
         self._count = calls
         self._recorded_tools = recorded or {}
         self._recall: Recall | None = None
@@ -220,11 +228,13 @@ class HostCalls:
                 if verdict.arguments is not None:
                     bound = spec.rebind(verdict.arguments)
                     call.arguments = bound.arguments
+            if past is None or not past.started:
+                await self._admit(spec)
             self.started(call)
             self._tell(ToolCalled, call)
             if spec.streams:
                 return Stream(self._items(spec, await invoke(spec, bound, self._context(spec, call.key)), call))
-            value, answer = await self._result(spec, bound, call.key)
+            value, answer = await self._result(spec, bound, call)
         except _ENDS_THE_RUN:
             raise
         except Exception as error:
@@ -285,7 +295,7 @@ class HostCalls:
         spec, bound = self._bind(call.tool, call.args, call.kwargs)
         if not spec.repeatable:
             raise CallRefused("ToolFailed", f"The result of {call.tool} was secret and is not known any longer.")
-        return (await self._result(spec, bound, call.key))[1]
+        return (await self._result(spec, bound, call))[1]
 
     async def _revive(self, call: _Call, value: Any) -> None:
         """Make the host's value behind a recorded handle anew, where the tool may be called again for it."""
@@ -449,17 +459,48 @@ class HostCalls:
             on_report=report,
         )
 
-    async def _result(self, spec: ToolSpec, bound: BoundCall, call_id: int) -> tuple[object, Any]:
+    async def _admit(self, spec: ToolSpec) -> None:
+        """Count a call of a tool that may be called so often only, and let it wait for its turn.
+
+        Raises:
+            ToolDenied: There were so many already.
+        """
+        name, most, rate = spec.qualified, spec.options.calls, spec.options.rate
+        if most is not None:
+            self._made[name] += 1
+            if self._made[name] > most:
+                message = f"{name} may be called at most {most} times in a run, and was; go on without it."
+                if self._made[name] == most + 1:
+                    self._note_event(LimitReached(limit=f"calls of {name}", message=message))
+                raise ToolDenied(message)
+        if rate is not None:
+            now = time.monotonic()
+            turn = max(now, self._turns.get(name, now))
+            self._turns[name] = turn + 1 / rate
+            await asyncio.sleep(turn - now)
+
+    def _note_event(self, event: Event) -> None:
+        if self._log is not None:
+            self._log.event(event)
+        if self._listener is not None:
+            self._listener(event)
+
+    async def _result(self, spec: ToolSpec, bound: BoundCall, call: _Call) -> tuple[object, Any]:
         """Run a tool, within its concurrency; return its result, and as it is on the wire."""
         key = self._cache_key(spec, bound)
         if key is not None and key in self._results:
             return self._results[key]
         async with self._place(spec):
-            value = spec.check_result(await invoke(spec, bound, self._context(spec, call_id)))
+            context = self._context(spec, call.key)
+            value = spec.check_result(await invoke(spec, bound, context, lambda *retry: self._retried(call, *retry)))
         found = value, self.encode(spec, value)
         if key is not None:
             self._results[key] = found
         return found
+
+    def _retried(self, call: _Call, attempt: int, error: Exception, seconds: float) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self._note_event(CallRetried(call_id=call.key, tool=call.tool, attempt=attempt, error=text, seconds=seconds))
 
     def _cache_key(self, spec: ToolSpec, bound: BoundCall) -> str | None:
         if not spec.cache:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import random
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -20,7 +21,13 @@ from .specs import BoundCall, ToolSpec
 _EXHAUSTED: Final = object()
 
 
-async def invoke(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
+OnRetry = Callable[[int, Exception, float], None]
+"""Told the attempt that failed (from 1), its error, and the seconds before the next one."""
+LONGEST_BACKOFF: Final = 30.0
+"""Seconds."""
+
+
+async def invoke(spec: ToolSpec, bound: BoundCall, context: ToolContext, on_retry: OnRetry | None = None) -> Any:
     """Run a tool with validated arguments.
 
     A synchronous tool runs in a worker thread with the caller's context variables; an asynchronous one on the
@@ -33,14 +40,28 @@ async def invoke(spec: ToolSpec, bound: BoundCall, context: ToolContext) -> Any:
     """
     if spec.streams:
         return _stream(spec, bound, context)
-    for remaining in range(spec.retries, -1, -1):
+    for attempt in range(1, spec.retries + 2):
         try:
             async with _guarded(spec):
                 return await _run_once(spec, bound, context)
-        except (ToolFailed, ToolTimeout):
-            if not remaining:
+        except Exception as error:
+            if attempt > spec.retries or not _is_transient(spec, error):
                 raise
+            pause = min(spec.options.backoff * 2 ** (attempt - 1), LONGEST_BACKOFF) * random.uniform(0.8, 1.2)  # noqa: S311
+            if on_retry is not None:
+                on_retry(attempt, error, pause)
+            await asyncio.sleep(pause)
     raise AssertionError("unreachable")
+
+
+def _is_transient(spec: ToolSpec, error: Exception) -> bool:
+    """Whether another attempt may go better: as the tool declares, else where it failed unexpectedly or timed out."""
+    if isinstance(error, ToolTimeout):
+        return True
+    if spec.options.transient:
+        cause = error.__cause__ if isinstance(error, ToolFailed) else error
+        return isinstance(cause, spec.options.transient)
+    return isinstance(error, ToolFailed)
 
 
 def call_here(spec: ToolSpec, bound: BoundCall) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import mimetypes
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal, Self, cast
@@ -31,7 +32,7 @@ from .events import (
 )
 from .gate import Gate
 from .hostcalls import HostCalls
-from .journal import PastAction, Redactor, RunLog
+from .journal import Past, PastAction, Redactor, RunLog
 from .recall import Recall, RecordedTools
 from .registry import ToolRegistry
 from .sandbox import resolve_sandbox
@@ -85,7 +86,7 @@ class Session:
         resume: What `suspend` returned: go on there, with the same tools and options, instead of afresh.
         log: Where all that happens is recorded; `CodeActAgent` gives one.
         seed: Of the actions' random numbers; None: other ones each time.
-        calls: How many calls the run has made before.
+        past: What the run has done before.
         recorded: The tools of a run that is only replayed, in place of ``tools``.
 
     Raises:
@@ -112,7 +113,7 @@ class Session:
         resume: Mapping[str, Any] | None = None,
         log: RunLog | None = None,
         seed: int | None = None,
-        calls: int = 0,
+        past: Past | None = None,
         recorded: RecordedTools | None = None,
     ) -> None:
         if check not in ("block", "warn", "off"):
@@ -145,7 +146,8 @@ class Session:
             run_id=self.run_id,
             gate=self._gate,
             log=log,
-            calls=resume["last_call"] if resume else calls,
+            calls=resume["last_call"] if resume else max(past.calls, default=0) if past else 0,
+            made=Counter(call.record.tool for call in past.calls.values() if call.started) if past else None,
             recorded=recorded.tools if recorded else {},
         )
         self._checker = self._make_checker() if check != "off" else None
@@ -183,6 +185,11 @@ class Session:
     def turn(self) -> int:
         """The number of the action that ran last, from 1; 0 before the first."""
         return self._turn
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables with the types of their values, as far as the guest tells; hints, for the model to read."""
+        return (self._ran[-1].get("variables") or {}) if self._ran else {}
 
     async def aopen(self) -> None:
         """Start the guest; a no-op where it runs already."""
@@ -615,11 +622,12 @@ def _read_limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
     except (ValidationError, TypeError) as error:
         known = ", ".join(Limits.__dataclass_fields__)
         raise ConfigurationError(
-            f"limits={limits!r} cannot be used: {_first_problem(error)}. Known: {known}."
+            f"limits={limits!r} cannot be used: {first_problem(error)}. Known: {known}."
         ) from error
 
 
-def _first_problem(error: Exception) -> str:
+def first_problem(error: Exception) -> str:
+    """The first of what pydantic found wrong, in a few words."""
     if isinstance(error, ValidationError):
         problem = error.errors()[0]
         return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

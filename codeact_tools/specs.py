@@ -44,6 +44,10 @@ class ToolOptions:
     effects: Effects = Effects()
     timeout: float | None = None
     retries: int = 0
+    transient: tuple[type[Exception], ...] = ()
+    backoff: float = 0.5
+    calls: int | None = None
+    rate: float | None = None
     concurrency: int | None = None
     approval: bool = False
     cache: bool = False
@@ -201,8 +205,9 @@ class ToolSpec:
     def plain(self) -> bool:
         """Whether a call is no more than validation and one call of the function, which is not a generator."""
         options = self.options
-        special = options.approval or options.cache or options.retries or options.concurrency is not None
-        return not self.streams and not special and options.timeout is None and not self.injections
+        special = options.approval or options.cache or options.retries or options.timeout is not None
+        limited = any(limit is not None for limit in (options.calls, options.rate, options.concurrency))
+        return not self.streams and not special and not limited and not self.injections
 
     def signature(self, *, constraints: bool = True, quote: bool = False) -> str:
         """``search_orders(query: str, limit: int = 20) -> list[Order]``, with constraints if there are any.

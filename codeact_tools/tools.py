@@ -49,6 +49,10 @@ def tool(
     open_world: bool = False,
     timeout: float | None = None,
     retries: int = 0,
+    transient: type[Exception] | tuple[type[Exception], ...] = (),
+    backoff: float = 0.5,
+    calls: int | None = None,
+    rate: float | None = None,
     concurrency: int | None = None,
     approval: bool = False,
     cache: bool = False,
@@ -66,6 +70,10 @@ def tool(
     open_world: bool = False,
     timeout: float | None = None,
     retries: int = 0,
+    transient: type[Exception] | tuple[type[Exception], ...] = (),
+    backoff: float = 0.5,
+    calls: int | None = None,
+    rate: float | None = None,
     concurrency: int | None = None,
     approval: bool = False,
     cache: bool = False,
@@ -89,6 +97,10 @@ def tool(
         open_world: It reaches out to systems that others change too, such as the web.
         timeout: Seconds after which a call is given up; None: never. Of a generator, for each item.
         retries: How often a call that failed or timed out is tried again.
+        transient: Exceptions after which that makes sense; none named: all of them. Timeouts always count.
+        backoff: Seconds before the first retry; each further pause is twice as long, up to 30 seconds.
+        calls: Most calls in one run; None: any number.
+        rate: Most calls per second; further ones wait for their turn. None: no limit.
         concurrency: How many calls may run at the same time; None: any number.
         approval: Whether each call needs somebody's consent.
         cache: Whether a result may be used again for the same arguments in the same session.
@@ -103,6 +115,10 @@ def tool(
         effects=Effects(read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world),
         timeout=timeout,
         retries=retries,
+        transient=(transient,) if isinstance(transient, type) else tuple(transient),
+        backoff=backoff,
+        calls=calls,
+        rate=rate,
         concurrency=concurrency,
         approval=approval,
         cache=cache,
@@ -139,6 +155,9 @@ def _check(options: ToolOptions, function: Any) -> None:
     wrong = {
         "timeout": options.timeout is not None and options.timeout <= 0,
         "retries": options.retries < 0,
+        "backoff": options.backoff < 0,
+        "calls": options.calls is not None and options.calls < 1,
+        "rate": options.rate is not None and options.rate <= 0,
         "concurrency": options.concurrency is not None and options.concurrency < 1,
     }
     for name, is_wrong in wrong.items():
@@ -157,7 +176,7 @@ class Toolkit:
     'maths'
 
     Raises:
-        DefinitionError: The name is not an identifier that can stand after ``tools.``.
+        DefinitionError: The name is not an identifier that can stand after ``tools.``, or a string stands for a list.
     """
 
     name: str
@@ -184,6 +203,9 @@ class Toolkit:
         return replace(self, config=config)
 
     def __post_init__(self) -> None:
+        for option in ("secrets", "packages", "hosts"):
+            if isinstance(value := getattr(self, option), str):
+                raise DefinitionError(f"Toolkit {self.name!r}: {option}={value!r} is a string; write [{value!r}].")
         if self.name != identifier(self.name, owner=f"toolkit {self.name!r}"):
             raise DefinitionError(
                 f"{self.name!r} cannot be the name of a toolkit, because 'tools.{self.name}' must be a module; "

@@ -18,6 +18,7 @@ from ..events import (
     ApprovalDecided,
     ApprovalRequested,
     CallRecord,
+    ContextTrimmed,
     Event,
     Observation,
     Recorded,
@@ -101,6 +102,10 @@ class Past:
     tasks: list[str] = field(default_factory=list)
     messages: list[tuple[str, str]] = field(default_factory=list)
     """Role and content, up to the last finished turn."""
+    task_places: list[int] = field(default_factory=list)
+    """Where in the messages tasks are stated."""
+    cut: dict[str, Any] | None = None
+    """What of the messages the model did not read any longer; see `codeact_tools.trimming`."""
     turn: int = 0
     """Of the last task, from 1."""
     turn_open: bool = False
@@ -195,6 +200,8 @@ class _Reader:
                 self.past.usage.append(event.usage)
             case ActionStarted() | ActionChecked() | ActionFinished():
                 self._take_action(record.at, event, data)
+            case ContextTrimmed():
+                self.past.cut = data.get("cut")
             case ToolCalled() | ToolReturned() | ApprovalRequested() | ApprovalDecided():
                 self._take_call(event, data)
             case _:
@@ -216,7 +223,9 @@ class _Reader:
         if isinstance(event, RunStarted):
             if past.tasks and past.status != "finished":  # a task that failed leaves no trace in the conversation
                 del past.messages[self._known :]
+                past.task_places = [place for place in past.task_places if place < self._known]
             self._known = len(past.messages)
+            past.task_places.append(self._known)
             past.tasks.append(event.task)
             past.turn, past.usage, past.reply, past.acting, past.turn_open = 0, [], None, False, False
         if isinstance(event, RunStarted | RunResumed):
