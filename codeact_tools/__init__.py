@@ -4,10 +4,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .agent import CodeActAgent, Conversation, RunResult
+    from .agent import CodeActAgent, Conversation, RunLimits, RunResult
+    from .approvals import Allow, Ask, CallRequest, Deny, Done
     from .checks import Checker, CheckResult
     from .dialects import Dialect
     from .events import Artifact, CallRecord, Event, ExecutionError, Finding, Observation, Usage
+    from .journal import Journal
     from .registry import ToolRegistry
     from .sandbox.base import Limits
     from .session import Session

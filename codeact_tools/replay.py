@@ -183,11 +183,14 @@ async def _actions(past: Past, actions: list[PastAction], tools: Any) -> list[Di
         seed=made.get("seed"),
         recorded=RecordedTools.of(made) if tools is None else None,
     )
+    found: list[Diverged] = []
     async with session:
-        try:
-            return await session.rebuild(actions)
-        except RunDiverged as error:
-            return [Diverged(action=session.turn, what="calls", recorded="", now="", message=str(error))]
+        for action in actions:
+            try:
+                found += await session.rebuild([action])
+            except RunDiverged as error:  # from here on it is another run
+                return [*found, Diverged(action=action.number, what="calls", recorded="", now="", message=str(error))]
+    return found
 
 
 async def _replies(past: Past, agent: CodeActAgent) -> Any:

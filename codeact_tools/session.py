@@ -182,11 +182,6 @@ class Session:
         return self._description or self._sandbox.name
 
     @property
-    def turn(self) -> int:
-        """The number of the action that ran last, from 1; 0 before the first."""
-        return self._turn
-
-    @property
     def variables(self) -> dict[str, str]:
         """The variables with the types of their values, as far as the guest tells; hints, for the model to read."""
         return (self._ran[-1].get("variables") or {}) if self._ran else {}

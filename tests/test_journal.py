@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from codeact_tools import CodeActAgent, tool
 from codeact_tools.errors import JournalError, RunBusy, RunNotFound
-from codeact_tools.events import RunFailed, RunFinished, RunStarted
+from codeact_tools.events import RunFailed, RunFinished, RunStarted, Usage
 from codeact_tools.journal import (
     HIDDEN,
     Journal,
@@ -185,23 +185,17 @@ def _count(path: str) -> int:
 def test_threads_write_without_gaps(path: Path) -> None:
     """Records of one run that several threads append are numbered without gaps."""
     log = Journal(path).log("r")
-    threads = [
-        threading.Thread(
-            target=lambda: [log.event(RunFailed(error="X", message="y", usage=_usage())) for _ in range(50)]
-        )
-        for _ in range(8)
-    ]
+
+    def write() -> None:
+        for _ in range(50):
+            log.event(RunFailed(error="X", message="y", usage=Usage()))
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [record.seq for record in log.store.read("r")] == list(range(1, 401))
-
-
-def _usage() -> Any:
-    from codeact_tools.events import Usage
-
-    return Usage()
 
 
 def test_one_process_at_a_time_goes_on_with_a_run(path: Path) -> None:
@@ -272,7 +266,7 @@ def test_a_journal_cut_off_anywhere_opens_and_resumes(
             assert journal.lost is not None
             assert f"{len(left)} records" in journal.lost
             assert list(folder.glob("*.damaged-*"))
-        journal.log(run_id, records=len(left)).event(RunFailed(error="X", message="y", usage=_usage()), durable=True)
+        journal.log(run_id, records=len(left)).event(RunFailed(error="X", message="y", usage=Usage()), durable=True)
         assert len(journal.store.read(run_id)) == len(left) + 1
     assert len(kept) > 3, "the cuts all cost the same"
 
@@ -410,8 +404,8 @@ def test_events_survive_the_journal(path: Path) -> None:
     log = Journal(path).log("r")
     started = RunStarted(run_id="r", task="t", model="m", sandbox="s", dialect="chat", tools=("a",))
     log.event(started)
-    log.event(RunFinished(answer={"x": 1}, usage=_usage()))
-    assert [event for _, event in Journal(path).read("r")] == [started, RunFinished(answer={"x": 1}, usage=_usage())]
+    log.event(RunFinished(answer={"x": 1}, usage=Usage()))
+    assert [event for _, event in Journal(path).read("r")] == [started, RunFinished(answer={"x": 1}, usage=Usage())]
 
 
 def test_sqlite_tells_nothing_but_its_errors(path: Path) -> None:

@@ -181,6 +181,9 @@ def resume(run: str, /, *, agent: AgentOptions | None = None, output: OutputOpti
     """
     journal = _journal()
     past = journal.past(journal.find(run))
+    if past.status == "finished":
+        write(printable(str(past.answer)))
+        return Exit.ANSWER
     options = _agent_options(past, agent)
     return resume_task(options.agent(), past.run_id, output or OutputOptions())
 
