@@ -27,7 +27,7 @@ def describe(agent: CodeActAgent, session: Session, *, seed: int | None, output_
         "sandbox": session.choice.name,
         "check": agent.session_options["check"],
         "allow_imports": list(session.allow_imports),
-        "packages": list(agent.session_options["packages"]),
+        "packages": list(session.packages),
         "limits": asdict(session.limits),
         "max_turns": agent.max_turns,
         "sampling": asdict(agent.sampling),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .errors import DefinitionError, DeveloperError, RegistryError
 from .reflection import declared_name, location_of, make_spec, options_of
 from .repair import nearest
+from .settings import configured
 from .signatures import Catalog
 from .specs import ToolSpec
 from .tools import Toolkit
@@ -42,6 +43,7 @@ class ToolRegistry:
     Raises:
         DefinitionError: Something cannot be a tool.
         RegistryError: Two tools claim one name.
+        ConfigurationError: A setting of a toolkit is missing or wrong.
     """
 
     def __init__(self, tools: Iterable[Any] = (), *, lenient: bool = False) -> None:
@@ -61,6 +63,11 @@ class ToolRegistry:
     def toolkits(self) -> tuple[Toolkit, ...]:
         """The toolkits, in the order in which they were added."""
         return tuple(self._toolkits.values())
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Third-party packages that actions may import, as the toolkits declare them; each once, in order."""
+        return tuple(dict.fromkeys(name for toolkit in self._toolkits.values() for name in toolkit.packages))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -143,8 +150,7 @@ class ToolRegistry:
                 f"The toolkit {toolkit.name!r} and the tool {taken[0].qualified!r} ({taken[0].location}) would both be "
                 f"'tools.{toolkit.name}'; rename one of them: @tool(name='...')."
             )
-        if isinstance(toolkit.config, type):
-            toolkit = replace(toolkit, config=toolkit.config())
+        toolkit = configured(toolkit)
         self._toolkits[toolkit.name] = toolkit
         self.catalog.reserve([toolkit.name])
         return toolkit

@@ -74,7 +74,8 @@ class Session:
         check: ``"block"`` refuses an action with findings before anything of it runs; ``"warn"`` runs it and adds the
             findings to the observation; ``"off"`` leaves only the host's validation of each call.
         allow_imports: Modules that an action may import besides ``tools``; ``"*"`` stands for all that exist inside.
-        packages: Third-party packages of this environment that are there, read-only, for the action; allowed to import.
+        packages: Third-party packages of this environment that are there, read-only, for the action, which may import
+            them; those that the toolkits declare come on top.
         limits: A `Limits`, or its fields as a mapping.
         policies: Functions that decide about each call, in this order; see `codeact_tools.approvals`. Where none has an
             opinion, calls of tools with ``approval=True`` need approval.
@@ -129,9 +130,10 @@ class Session:
         self._sandbox, self.choice = resolve_sandbox(sandbox)
         self._environment: str | None = getattr(self._sandbox, "environment", None)
         self._check: CheckMode = check
-        self.allow_imports = (*allow_imports, *importable(tuple(packages), self._environment))
+        self.packages = tuple(dict.fromkeys((*packages, *self.registry.packages)))
+        """Third-party packages that are there for the actions: those asked for, and those that toolkits declare."""
+        self.allow_imports = (*allow_imports, *importable(self.packages, self._environment))
         """What an action may import besides ``tools``."""
-        self._packages = tuple(packages)
         self._observation_chars = observation_chars
         self.on_event = on_event
         """Called with each event; may be replaced between two actions."""
@@ -170,7 +172,7 @@ class Session:
         return Checker(
             self.registry,
             allow_imports=self.allow_imports,
-            packages=self._packages,
+            packages=self.packages,
             environment=self._environment,
         )
 
@@ -198,7 +200,7 @@ class Session:
         if resume is not None:
             await self._take_up(resume)
             return
-        process = await self._sandbox.open(SandboxRequest(limits=self.limits, packages=self._packages))
+        process = await self._sandbox.open(SandboxRequest(limits=self.limits, packages=self.packages))
         bridge = Bridge(process, self.limits)
         try:
             manifest = self._recorded.manifest if self._recorded else build_manifest(self.registry, self._codec)

@@ -8,9 +8,12 @@ package, this library does not need it. Nothing is read before a registry takes 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import AliasChoices, BaseModel, SecretBytes, SecretStr, ValidationError
@@ -72,14 +75,14 @@ def settings_of(toolkit: Toolkit) -> tuple[Setting, ...]:
 def fields_of(config: Any) -> Iterator[Setting]:
     """Yield the fields of a configuration: a pydantic model, a dataclass, or an instance of one."""
     cls = config if isinstance(config, type) else type(config)
-    given = not isinstance(config, type)
+    instance = None if isinstance(config, type) else config
     if issubclass(cls, BaseModel):
         for name, field in cls.model_fields.items():
-            yield _model_setting(cls, name, field, given=given)
+            yield _model_setting(cls, name, field, instance)
     elif dataclasses.is_dataclass(cls):
         hints = resolve_hints(cls, owner=f"the configuration {cls.__name__}")
         for each in dataclasses.fields(cls):
-            yield _dataclass_setting(each, hints[each.name], given=given)
+            yield _dataclass_setting(each, hints[each.name], instance)
 
 
 def configured(toolkit: Toolkit) -> Toolkit:
@@ -107,6 +110,21 @@ def configured(toolkit: Toolkit) -> Toolkit:
     except Exception as error:
         raise ConfigurationError(_unmade(toolkit, error)) from error
     raise ConfigurationError(message)  # outside of the handler: the cause would show the values
+
+
+def for_examples(toolkit: Toolkit, folder: Path) -> Toolkit | None:
+    """Return the toolkit as its examples expect it, where the class of its configuration says how: harmless to call.
+
+    The class then has a method ``for_examples()``, or ``for_examples(folder)``, which returns the configuration, and
+    may put files into the folder. Under it everything may be called: it reaches nothing that matters.
+
+    Returns:
+        None where the class does not say, or where the program has given a configuration already.
+    """
+    make = getattr(toolkit.config, "for_examples", None)
+    if not isinstance(toolkit.config, type) or not callable(make):
+        return None
+    return toolkit.configured(make(folder) if inspect.signature(make).parameters else make())
 
 
 def secret_values(registry: ToolRegistry) -> frozenset[str]:
@@ -143,7 +161,7 @@ def _secrets_in(value: Any) -> Iterator[str]:
                 yield from _secrets_in(getattr(value, field.name, None))
 
 
-def _model_setting(cls: type[BaseModel], name: str, field: FieldInfo, *, given: bool) -> Setting:
+def _model_setting(cls: type[BaseModel], name: str, field: FieldInfo, instance: BaseModel | None) -> Setting:
     variables = _variables(cls, name, field)
     has_default = field.default is not PydanticUndefined or field.default_factory is not None
     return _setting(
@@ -153,14 +171,16 @@ def _model_setting(cls: type[BaseModel], name: str, field: FieldInfo, *, given: 
         required=not has_default,
         variables=variables,
         doc=field.description or "",
-        is_set=given or _in_environment(cls, variables),
+        is_set=_in_environment(cls, variables) if instance is None else getattr(instance, name, None) is not None,
     )
 
 
-def _dataclass_setting(field: dataclasses.Field[Any], hint: Any, *, given: bool) -> Setting:
+def _dataclass_setting(field: dataclasses.Field[Any], hint: Any, instance: object) -> Setting:
     default = PydanticUndefined if field.default is dataclasses.MISSING else field.default
     required = default is PydanticUndefined and field.default_factory is dataclasses.MISSING
-    return _setting(field.name, hint, default, required=required, is_set=given)
+    return _setting(
+        field.name, hint, default, required=required, is_set=getattr(instance, field.name, None) is not None
+    )
 
 
 def _setting(
@@ -180,13 +200,24 @@ def _setting(
     return Setting(
         name=name,
         variables=variables,
-        type=annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation),
+        type=_type_source(annotation),
         default=shown,
         required=required,
         secret=secret,
         doc=doc,
         is_set=is_set,
     )
+
+
+def _type_source(annotation: Any) -> str:
+    """An annotation as one writes it, without modules.
+
+    >>> _type_source(dict[str, SecretStr] | None)
+    'dict[str, SecretStr] | None'
+    """
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", str(annotation))
 
 
 def _is_secret(annotation: Any) -> bool:

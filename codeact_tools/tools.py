@@ -186,7 +186,8 @@ class Toolkit:
     summary: str = field(default="", kw_only=True)
     """One sentence for people and models."""
     config: Any = field(default=None, kw_only=True)
-    """A configuration, or a class that is called without arguments; tools read the object as ``context.config``."""
+    """A configuration, or its class, which is made when a registry takes the toolkit: of pydantic-settings, a model, a
+    dataclass. Tools read the object as ``context.config``. See `settings`."""
     instructions: str = field(default="", kw_only=True)
     """What the model should know about the tools together."""
     api: int = field(default=API_LEVEL, kw_only=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
 
-from codeact_tools import Toolkit, ToolRegistry, tool
-from codeact_tools.errors import ConfigurationError, PluginError
+from codeact_tools import Toolkit, ToolRegistry, __version__, tool
+from codeact_tools.errors import ConfigurationError, DefinitionError, PluginError
 from codeact_tools.toolkits import ENABLED, GROUP, list_toolkits, load_toolkit, resolve_tools
 
 Install = Callable[..., None]
@@ -33,14 +34,19 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv(ENABLED)
 
-    def write(distribution: str, name: str, *, module: str | None = None, source: str | None = None) -> None:
+    def write(
+        distribution: str, name: str, *, module: str | None = None, source: str | None = None, requires: str = ""
+    ) -> None:
         module = module or f"{distribution.replace('-', '_')}_module"
         if source is not None:
             (tmp_path / f"{module}.py").write_text(source)
             monkeypatch.delitem(sys.modules, module, raising=False)
         info = tmp_path / f"{distribution.replace('-', '_')}-1.2.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+        more = f"Requires-Dist: {requires}\n" if requires else ""
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n{more}\nVersion: of the description\n"
+        )
         (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = {module}:toolkit\n")
 
     return write
@@ -186,13 +192,95 @@ def test_a_single_name_is_not_taken_for_a_list_of_letters() -> None:
         resolve_tools("calendar")
 
 
-def test_listing_200_toolkits_is_fast_and_imports_none_of_them(install: Install) -> None:
-    """The bound is generous; the usual time is a tenth of it."""
+def test_a_toolkit_of_a_later_api_level_says_what_to_upgrade(install: Install) -> None:
+    """It may rely on what this library does not do, so it is not loaded."""
+    install("dice-tools", "dice", source=WORKING.format(name="dice").replace("[double]", "[double], api=2"))
+    with pytest.raises(PluginError) as caught:
+        load_toolkit("dice")
+    assert str(caught.value) == (
+        "The toolkit 'dice' of the distribution 'dice-tools' 1.2 cannot be loaded: it is written for level 2 of the "
+        f"toolkit API, and codeact-tools {__version__} has level 1. Upgrade this library (pip install --upgrade "
+        "codeact-tools), or install an older dice-tools."
+    )
+
+
+@pytest.mark.parametrize(
+    ("requirement", "fits"),
+    [
+        ("codeact-tools>=99", False),
+        ("CodeAct_Tools (<0.0.1)", False),
+        ("codeact-tools[check]>=99; python_version > '3'", False),
+        ("codeact-tools>=99; python_version < '3'", True),
+        ("codeact-tools>=99; extra == 'more'", True),
+        (f"codeact-tools=={__version__}", True),
+        ("codeact-tools", True),
+        ("codeact-tools-calendar>=99", True),
+        ("codeact-tools ~ what", True),
+    ],
+)
+def test_a_toolkit_for_another_version_of_this_library_is_told_without_importing(
+    install: Install, requirement: str, fits: bool
+) -> None:
+    """An installer warns of it only once, when something else is installed; a run then fails in strange ways."""
+    install("dice-tools", "dice", source=WORKING.format(name="dice"), requires=requirement)
+    (record,) = [record for record in list_toolkits() if record.name == "dice"]
+    error = f"it requires {requirement}, and codeact-tools {__version__} is installed"
+    assert record.error == (None if fits else error)
+    if not fits:
+        with pytest.raises(PluginError, match="pip install --upgrade dice-tools"):
+            load_toolkit("dice")
+    assert "dice_tools_module" not in sys.modules
+
+
+def test_an_argument_restricts_what_may_be_loaded_too(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never allows what the environment does not."""
+    install("dice-tools", "dice", source=WORKING.format(name="dice"))
+    install("double-tools", "pairs", source=WORKING.format(name="pairs"))
+    assert [record.name for record in list_toolkits(enabled=["dice"]) if record.enabled] == ["dice"]
+    with pytest.raises(PluginError, match=r"'pairs' .* installed but not enabled: enabled= leaves it out\."):
+        resolve_tools(["dice", "pairs"], enabled=["dice"])
+    monkeypatch.setenv(ENABLED, "pairs")
+    with pytest.raises(PluginError, match="CODEACT_TOOLS_TOOLKITS='pairs'"):
+        load_toolkit("dice", enabled=["dice"])
+    assert not any(record.enabled for record in list_toolkits(enabled=["dice"]))
+
+
+@pytest.mark.parametrize("option", ["hosts", "secrets", "packages"])
+def test_a_string_where_a_list_belongs_is_refused(option: str) -> None:
+    """``hosts="api.example.org"`` would be fifteen hosts of one letter."""
+    with pytest.raises(DefinitionError, match=rf"{option}='api' is a string; write \['api'\]"):
+        Toolkit("kit", tools=[], **{option: "api"})  # type: ignore[arg-type]
+
+
+def test_listing_200_toolkits_imports_none_and_reads_two_files_of_each(
+    install: Install, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is opened is counted, because times vary with the machine; the time is only shown."""
     for number in range(200):
-        install(f"tools-{number}", f"kit{number}", source="raise RuntimeError('imported')")
+        requires = "codeact-tools>=0.1"
+        install(f"tools-{number}", f"kit{number}", source="raise RuntimeError('imported')", requires=requires)
     list_toolkits()
-    started = time.perf_counter()
-    records = [record for record in list_toolkits() if record.name.startswith("kit")]
-    assert time.perf_counter() - started < 0.5
+    opened: list[str] = []
+    read_text = PathDistribution.read_text
+
+    def watched(self: PathDistribution, filename: str) -> str | None:
+        opened.append(filename)
+        return read_text(self, filename)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PathDistribution, "read_text", watched)
+        records = [record for record in list_toolkits() if record.name.startswith("kit")]
     assert len(records) == 200
     assert not any(record.error for record in records)
+    assert opened.count("METADATA") <= 200 + len(list_toolkits()) - len(records)
+    assert set(opened) == {"METADATA", "entry_points.txt"}
+    assert not any(name.startswith("tools_") for name in sys.modules)
+    times = [_seconds(list_toolkits) for _ in range(5)]
+    with capsys.disabled():
+        sys.stdout.write(f" [200 toolkits listed in {min(times) * 1000:.0f} ms] ")
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started

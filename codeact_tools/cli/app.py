@@ -19,6 +19,7 @@ from .exits import Exit, exit_code
 from .inputs import STDIN, read_task, read_tools
 from .output import complain, write
 from .running import DEMO_TASK, AgentOptions, Flag, Names, OutputOptions, run_chat, run_task
+from .runs import replay, resume, runs_app
 
 EPILOGUE = """\
 stdout is the result, stderr the progress; NO_COLOR is respected.
@@ -26,10 +27,11 @@ stdout is the result, stderr the progress; NO_COLOR is respected.
 
 Exit codes:
     0  an answer; the command did what it should
-    1  the run ended without an answer; a check of pages found a difference
+    1  the run ended without an answer; a check found a difference, or too low a level
     2  an option, a file, a toolkit or a tool is wrong
     3  no model can be reached or loaded
     4  no sandbox can be opened
+    5  the run waits for a decision
   130  cancelled
   141  nobody reads the output any more
 """
@@ -52,13 +54,23 @@ Start with one of these:
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-toolkits_app = App(name="toolkits", help="Look at the installed toolkits.")
 tools_app = App(name="tools", help="Look at tools as the model sees them.")
 model_app = App(name="model", help="The embedded model.")
-for command in (tools_app, toolkits_app, model_app):
-    app.command(command)
+app.command(tools_app)
+app.command(
+    "codeact_tools.cli.toolkits:toolkits_app",
+    name="toolkits",
+    help="Look at the installed toolkits, hold them by a lock, make new ones.",
+)
+app.command(model_app)
 app.command(
     "codeact_tools.cli.docs:docs_app", name="docs", help="Pages of tools as Markdown, made from the tools themselves."
+)
+app.command(runs_app)
+app.command(resume)
+app.command(replay)
+app.command(
+    "codeact_tools.cli.trace:trace_app", name="trace", help="A recorded run as one page, or as OpenTelemetry spans."
 )
 app.command("codeact_tools.cli.sandboxes:sandboxes_app", name="sandboxes", help="Sandboxes in E2B's cloud.")
 app.command("codeact_tools.cli.sandboxes:e2b_app", name="e2b", help="Templates for E2B's cloud.")
@@ -174,21 +186,6 @@ def show(name: str, /, *, tools: Annotated[tuple[str, ...], Parameter(alias="-t"
     wanted = list(tools) or ([toolkit] if toolkit else installed)
     spec = resolve_tools(read_tools(wanted)).get(name)
     write(render_listing(ToolRegistry([spec])).text)
-    return Exit.ANSWER
-
-
-@toolkits_app.command(name="list")
-def toolkits_list(*, load: Annotated[bool, Flag] = False) -> Exit:
-    """List the installed toolkits; nothing of them is imported.
-
-    Args:
-        load: Import each of them, to find those that are broken.
-    """
-    from ..toolkits import list_toolkits
-
-    for toolkit in list_toolkits(load=load):
-        state = f"broken: {toolkit.error}" if toolkit.error else "" if toolkit.enabled else "not enabled"
-        write(f"{toolkit.name:<20} {toolkit.distribution} {toolkit.version}  {state}".rstrip())
     return Exit.ANSWER
 
 

@@ -16,14 +16,15 @@ from rich.console import Console
 from rich.text import Text
 
 from ..checks.server import find_ty
-from ..errors import CodeActError, SandboxUnavailable
+from ..errors import CodeActError, ConfigurationError, SandboxUnavailable
 from ..models import has_gpu, resolve_model
 from ..models.embedded import available_cpus
 from ..models.endpoint import endpoint_from_environment
 from ..models.weights import DEFAULT_WEIGHTS, locate
 from ..sandbox import resolve_sandbox
 from ..sandbox.local import LocalSandbox
-from ..toolkits import list_toolkits
+from ..settings import configured, settings_of
+from ..toolkits import InstalledToolkit, list_toolkits, load_toolkit
 from .exits import Exit
 from .render import printable
 
@@ -173,15 +174,30 @@ def _keys() -> Iterator[Check]:
 
 
 def _toolkits() -> Iterator[Check]:
-    found = list_toolkits(load=True)
-    for toolkit in found:
-        detail = f"{toolkit.distribution} {toolkit.version}" + ("" if toolkit.enabled else ", not enabled")
-        detail += f": {toolkit.error}" if toolkit.error else ""
-        works = None if not toolkit.enabled else toolkit.error is None
-        yield Check(area="toolkit", name=toolkit.name, works=works, detail=detail)
+    found = list_toolkits()
+    for record in found:
+        yield _toolkit(record)
     if not found:
         advice = "pip install codeact-tools-calendar"
         yield Check(area="toolkit", name="none", works=None, detail="no toolkit is installed", advice=advice)
+
+
+def _toolkit(record: InstalledToolkit) -> Check:
+    """Import an enabled toolkit, as a run that asks for it would, and look whether what it needs is set."""
+    detail = f"{record.distribution} {record.version}"
+    if not record.enabled:
+        return Check(area="toolkit", name=record.name, works=None, detail=f"{detail}, not enabled")
+    try:
+        toolkit = load_toolkit(record.name)
+        unset = [each for each in settings_of(configured(toolkit)) if each.secret and not each.is_set]
+    except ConfigurationError as error:
+        return Check(area="toolkit", name=record.name, works=False, detail=f"{detail}: {error}")
+    except CodeActError as error:
+        cause = record.error or str(error)
+        return Check(area="toolkit", name=record.name, works=False, detail=f"{detail}: {cause}")
+    names = ", ".join(f"{(each.variables or (each.name,))[0]} is not set" for each in unset)
+    advice = f"{names}: some of its tools may need it" if unset else ""
+    return Check(area="toolkit", name=record.name, works=True, detail=detail, advice=advice)
 
 
 def _version_of(distribution: str) -> str | None:

@@ -197,8 +197,9 @@ def replay(
 ) -> Exit:
     """Run a journal again, offline, with its recorded replies and tool results, and compare.
 
-    Without options it needs nothing but the local sandbox: no model, no key, not even the tools. With tools, it also
-    compares the prompt, the signatures and the check with those of today. The exit code is 1 where something differs.
+    Without options it needs nothing but the local sandbox: no model, no key, not even the tools.
+    With tools, it also compares the prompt, the signatures and the check with those of today.
+    The exit code is 1 where something differs.
 
     For example:
 

@@ -65,8 +65,8 @@ def otel(
 ) -> Exit:
     """Send a run to an OpenTelemetry collector: OTLP over HTTP, by the conventions for generative AI.
 
-    What was written, arguments and results are left out, unless OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is
-    true. Needs the extra `otel`.
+    What was written, arguments and results are left out, unless the variable
+    OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is true. Needs the extra `otel`.
 
     For example:
 

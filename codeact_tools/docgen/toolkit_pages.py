@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, SecretBytes, SecretStr
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
-from ..definitions import default_source
-from ..records import resolve_hints
 from ..registry import Problem, ToolRegistry
 from ..rendering import render_listing
+from ..settings import Setting, settings_of
 from ..toolkits import ENABLED, InstalledToolkit
 from ..tools import Toolkit
 from .changes import Release, changes_since
 from .markdown import cell, code, document, fence, section, table
 from .origin import Origin
 from .pages import slug
-
-_SECRETS: Final = (SecretStr, SecretBytes)
-
-
-class Setting(NamedTuple):
-    """A field of a toolkit's configuration."""
-
-    name: str
-    type: str
-    default: str
-    """Markdown; never the value of a secret."""
-    meaning: str
 
 
 class Entry(NamedTuple):
@@ -73,7 +55,8 @@ def toolkit_page(
         section(
             "Install", fence(f"pip install {origin.distribution}", "sh") if origin.distribution else "", _use(toolkit)
         ),
-        section("Configuration and secrets", _configuration(toolkit.config)),
+        section("Configuration and secrets", _configuration(toolkit)),
+        section("What it may reach", _grants(toolkit)),
         section(
             "What the model sees",
             f"All {len(specs)} tools in full are about {tokens} tokens of the prompt. Each tool's page shows its part.",
@@ -113,53 +96,42 @@ def error_page(record: InstalledToolkit) -> str:
     )  # fmt: skip
 
 
-def settings_of(config: Any) -> list[Setting]:
-    """The fields of a configuration: a pydantic model, a dataclass, or an instance of one; values are never read."""
-    cls = config if isinstance(config, type) else type(config)
-    if issubclass(cls, BaseModel):
-        return [_model_setting(name, field) for name, field in cls.model_fields.items()]
-    if dataclasses.is_dataclass(cls):
-        hints = resolve_hints(cls, owner=f"the configuration {cls.__name__}")
-        return [_dataclass_setting(field, hints[field.name]) for field in dataclasses.fields(cls)]
-    return []
-
-
-def _model_setting(name: str, field: FieldInfo) -> Setting:
-    shown = _shown(field.annotation, field.default, has_factory=field.default_factory is not None)
-    return Setting(name, _name(field.annotation), shown, field.description or "")
-
-
-def _dataclass_setting(field: dataclasses.Field[Any], hint: Any) -> Setting:
-    default = PydanticUndefined if field.default is dataclasses.MISSING else field.default
-    shown = _shown(hint, default, has_factory=field.default_factory is not dataclasses.MISSING)
-    return Setting(field.name, _name(hint), shown, "")
-
-
-def _shown(annotation: Any, default: object, *, has_factory: bool) -> str:
-    if _is_secret(annotation):
-        return "**required**, secret" if default is PydanticUndefined and not has_factory else "secret"
-    if has_factory:
-        return "made at start"
-    return "**required**" if default is PydanticUndefined else code(default_source(default))
-
-
-def _is_secret(annotation: Any) -> bool:
-    return annotation in _SECRETS or any(_is_secret(each) for each in get_args(annotation))
-
-
-def _name(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
-
-
-def _configuration(config: Any) -> str:
-    if config is None:
+def _configuration(toolkit: Toolkit) -> str:
+    settings = settings_of(toolkit)
+    if toolkit.config is None and not settings:
         return "It has none: no key, no account."
-    rows = [(code(each.name), code(each.type), each.default, cell(each.meaning)) for each in settings_of(config)]
-    cls = config if isinstance(config, type) else type(config)
+    rows = [(code(each.name), code(each.type), _default(each), cell(_meaning(each))) for each in settings]
+    cls = toolkit.config if isinstance(toolkit.config, type) else type(toolkit.config)
     kept = "Tools read it on the host as `context.config`; neither the sandbox nor the model sees it."
-    return "\n\n".join(
-        filter(None, [f"{code(cls.__name__)}. {kept}", table(("Field", "Type", "Default", "Meaning"), rows)])
-    )
+    head = f"{code(cls.__name__)}. {kept}" if toolkit.config is not None else ""
+    return "\n\n".join(filter(None, [head, table(("Setting", "Type", "Default", "Meaning"), rows)]))
+
+
+def _default(setting: Setting) -> str:
+    """Markdown; never the value of a secret."""
+    if setting.secret:
+        return "**required**, secret" if setting.required else "secret"
+    if setting.default == "...":
+        return "made at start"
+    return "**required**" if setting.required else code(setting.default)
+
+
+def _meaning(setting: Setting) -> str:
+    variables = " or ".join(map(code, setting.variables))
+    read = f"From the environment: {variables}." if variables else ""
+    return " ".join(filter(None, [setting.doc, read]))
+
+
+def _grants(toolkit: Toolkit) -> str:
+    rows = [
+        ("Hosts", "any" if "*" in toolkit.hosts else _listed(toolkit.hosts)),
+        ("Packages that actions may import", _listed(toolkit.packages)),
+    ]
+    return table(("", ""), rows)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(code, names)) or "none"
 
 
 def _use(toolkit: Toolkit) -> str:
