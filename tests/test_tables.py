@@ -54,7 +54,7 @@ def sent(wire: Any) -> Any:
 MOMENTS = pd.to_datetime(["2026-01-01 12:00:00.000000001", None, "2026-03-29 02:30"], format="ISO8601")
 FRAMES = {
     "numbers": pd.DataFrame({"a": [1, 2], "b": [0.5, float("nan")], "c": [True, False]}),
-    "text": pd.DataFrame({"t": ["x", None, "ä\ud800"], "o": pd.Series(["x", 1, None], dtype=object)}),
+    "text": pd.DataFrame({"t": ["x", None, "ä"], "o": pd.Series(["ä\ud800", 1, None], dtype=object)}),
     "small types": pd.DataFrame({"i": np.array([1], "int8"), "f": np.array([0.1], "float32"), "z": np.array([1j])}),
     "missing": pd.DataFrame({"i": pd.array([1, None], "Int64"), "b": pd.array([True, None], "boolean")}),
     "times": pd.DataFrame({"n": MOMENTS, "z": MOMENTS.tz_localize("UTC").tz_convert("Europe/Rome"), "d": MOMENTS - MOMENTS[0]}),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import asyncio
 import doctest
+import functools
 import inspect
 import io
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import Any, Final, Literal
 
 from ..context import ToolContext
@@ -57,7 +58,9 @@ def runs_examples(spec: ToolSpec, policy: Policy) -> bool:
     return policy == "all" or (policy == "safe" and spec.effects.read_only and not spec.effects.open_world)
 
 
-def run_examples(spec: ToolSpec, *, policy: Policy = "safe") -> tuple[tuple[Run, ...], ...]:
+def run_examples(
+    spec: ToolSpec, *, policy: Policy = "safe", names: Mapping[str, object] = MappingProxyType({})
+) -> tuple[tuple[Run, ...], ...]:
     """Run the examples of a tool's docstring in its module's namespace; they share their variables, in order.
 
     A statement marked ``# doctest: +SKIP`` does not run. ``await`` works at the top level.
@@ -65,6 +68,7 @@ def run_examples(spec: ToolSpec, *, policy: Policy = "safe") -> tuple[tuple[Run,
     Args:
         spec: The tool.
         policy: Whether its examples may run.
+        names: Bound in place of the names of the function's module, and of the tool itself.
 
     Returns:
         For each example its statements.
@@ -74,8 +78,8 @@ def run_examples(spec: ToolSpec, *, policy: Policy = "safe") -> tuple[tuple[Run,
     if not parsed or not runs_examples(spec, policy):
         return tuple(tuple(_unrun(each) for each in examples) for examples in parsed)
     with asyncio.Runner() as runner:
-        names = _namespace(spec, runner)
-        return tuple(tuple(_run(each, names, runner) for each in examples) for examples in parsed)
+        bound = {**_namespace(spec, runner), **names}
+        return tuple(tuple(_run(each, bound, runner) for each in examples) for examples in parsed)
 
 
 def _unrun(example: doctest.Example) -> Run:
@@ -145,9 +149,18 @@ def _namespace(spec: ToolSpec, runner: asyncio.Runner) -> dict[str, Any]:
 
 
 def _injected(spec: ToolSpec, runner: asyncio.Runner) -> Callable[..., Any]:
-    """The tool without the parameters that the host fills."""
+    """The tool without the parameters that the host fills.
+
+    A configuration with a method ``for_examples`` is asked for the one under which examples run.
+    """
+
+    @functools.cache
+    def config() -> Any:
+        for_examples = getattr(spec.config, "for_examples", None)
+        return for_examples() if callable(for_examples) else spec.config
 
     async def call(*args: object, **kwargs: object) -> object:
-        return await invoke(spec, spec.bind(args, kwargs), ToolContext(tool=spec.qualified, config=spec.config))
+        value = await invoke(spec, spec.bind(args, kwargs), ToolContext(tool=spec.qualified, config=config()))
+        return iter([item async for item in value]) if spec.kind == "generator" else value
 
     return call if spec.kind == "coroutine" else lambda *args, **kwargs: runner.run(call(*args, **kwargs))

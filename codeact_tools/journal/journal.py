@@ -138,7 +138,7 @@ class Journal:
         return Redactor(self._secrets, secrets)
 
     def export(self, run_id: str) -> str:
-        """The run as JSON lines, which `import_run` reads."""
+        """The run as JSON lines, which `read_exported` reads."""
         records = self.store.read(run_id)
         if not records:
             raise RunNotFound(f"The journal {self.where!r} knows no run {run_id!r}.")

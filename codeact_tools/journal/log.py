@@ -42,7 +42,7 @@ class RunLog:
         Raises:
             JournalError: It cannot be written.
         """
-        body = json.loads(event.model_dump_json(exclude={"type"}, exclude_defaults=True))
+        body = json.loads(event.model_dump_json(exclude={"type"}, exclude_unset=True))
         self._append(event.type, {"type": event.type, **body}, data, durable=durable)
 
     def messages(self, messages: Sequence[tuple[str, str]], *, closes_turn: bool = True) -> None:
