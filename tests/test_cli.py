@@ -340,6 +340,7 @@ def test_doctor_reports_for_people_and_for_programs(
     assert found["toolkit", "calendar"]["works"] is True
     assert found["sandbox", "jail"]["detail"]
     assert ("model", "auto") in found
+    assert found["journal", "runs"]["works"] is True
     assert main(["doctor"]) == code
     text = capsys.readouterr().out
     assert "sandbox\n" in text

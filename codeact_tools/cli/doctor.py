@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ..checks.server import find_ty
-from ..errors import CodeActError, ConfigurationError, SandboxUnavailable
+from ..errors import CodeActError, ConfigurationError, JournalError, SandboxUnavailable
+from ..journal import open_journal
 from ..models import has_gpu, resolve_model
 from ..models.embedded import available_cpus
 from ..models.endpoint import endpoint_from_environment
@@ -38,7 +39,7 @@ class Check:
     """One thing that was looked at."""
 
     area: str
-    """``system``, ``sandbox``, ``model``, ``checker``, ``key`` or ``toolkit``."""
+    """``system``, ``sandbox``, ``model``, ``checker``, ``journal``, ``key`` or ``toolkit``."""
     name: str
     works: bool | None
     """None where it is only a fact, neither good nor bad."""
@@ -78,7 +79,7 @@ class Report:
 def examine() -> Report:
     """Look at everything; takes about a second."""
     sandboxes, models = list(_sandboxes()), list(_models())
-    checks = (*_system(), *sandboxes, *models, _checker(), *_keys(), *_toolkits())
+    checks = (*_system(), *sandboxes, *models, _checker(), _record(), *_keys(), *_toolkits())
     model, sandbox = models[-1], sandboxes[-1]
     verdict = Exit.MODEL if not model.works else Exit.ANSWER if sandbox.works else Exit.SANDBOX
     return Report(checks=checks, verdict=verdict)
@@ -166,6 +167,17 @@ def _checker() -> Check:
     )
     advice = "" if path else INSTALL.format(extra="check")
     return Check(area="checker", name="ty", works=path is not None, detail=detail, advice=advice)
+
+
+def _record() -> Check:
+    """Where runs are recorded."""
+    try:
+        journal = open_journal()
+    except JournalError as error:
+        return Check(area="journal", name="runs", works=False, detail=str(error))
+    if journal is None:
+        return Check(area="journal", name="runs", works=None, detail="not recorded: CODEACT_TOOLS_JOURNAL=off")
+    return Check(area="journal", name="runs", works=True, detail=f"{len(journal.runs())} in {journal.where}")
 
 
 def _keys() -> Iterator[Check]:
