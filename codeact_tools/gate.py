@@ -46,7 +46,8 @@ class Gate:
 
     def concerns(self, spec: ToolSpec) -> bool:
         """Whether calls of the tool have to come by here."""
-        return bool(self._policies) or isinstance(self._default(spec), Ask)
+        options = spec.options
+        return bool(self._policies) or options.approval or (self._confirm_destructive and options.effects.destructive)
 
     def _default(self, spec: ToolSpec) -> Allow | Ask:
         if spec.approval:

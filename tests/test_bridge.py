@@ -18,7 +18,7 @@ from codeact_tools.sandbox.base import Limits, SandboxRequest
 from codeact_tools.sandbox.bridge import Bridge, CallRefused
 from codeact_tools.signatures import Catalog
 from codeact_tools.testing.unconfined import UnconfinedSandbox
-from codeact_tools.wire import Codec, encode_frame
+from codeact_tools.wire import Codec, FrameBuffer, encode_frame
 from tests.guests import Answers, entry, running
 
 READY = {"op": "ready", "version": 1}
@@ -426,3 +426,11 @@ async def test_refusals_carry_fields() -> None:
     guest, _, outcome = await converse(frames(call(1)), answers(f=f), seconds=0.2)
     assert isinstance(outcome, LimitExceeded)
     assert guest.sent[2] == {"op": "raise", "call": 1, "type": "ToolTimeout", "message": "slow", "fields": None}
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "NaN"])
+def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
+    """No frame brings an infinite number by itself; those that mean one say so with a tag."""
+    body = f'{{"op":"call","id":1,"tool":"add","args":[{number}],"kwargs":{{}}}}'.encode()
+    with pytest.raises(ProtocolViolation, match="not JSON"):
+        FrameBuffer(1024).feed(len(body).to_bytes(4, "big") + body)

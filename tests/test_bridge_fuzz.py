@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from codeact_tools import ToolRegistry
 from codeact_tools.errors import LimitExceeded, ProtocolViolation, SandboxCrashed
+from codeact_tools.gate import Gate
 from codeact_tools.hostcalls import HostCalls
 from codeact_tools.sandbox.base import Limits
 from codeact_tools.sandbox.bridge import Bridge
@@ -199,9 +200,16 @@ async def converse(seed: int) -> int:
     """Have one conversation; return the number of its frames."""
     rng = random.Random(seed)  # noqa: S311 - repeatable
     frames, calls = conversation(rng)
+    await listen_to(b"".join(frames), rng, most_calls=calls)
+    return len(frames)
+
+
+async def listen_to(said: bytes, rng: random.Random, *, most_calls: int) -> None:
+    """Have a guest say this during an action, and look whether all is well."""
     guest = Wire(direct=rng.random() < 0.8)
     bridge = Bridge(guest, LIMITS)
-    handler = HostCalls(REGISTRY, Codec(REGISTRY.catalog), run_id="", approve=None)
+    gate = Gate((), None, confirm_destructive=False, can_pause=False)
+    handler = HostCalls(REGISTRY, Codec(REGISTRY.catalog), run_id="", gate=gate)
     guest.say(encode_frame({"op": "ready", "version": 1}))
     called.clear()
     try:
@@ -209,23 +217,22 @@ async def converse(seed: int) -> int:
         handler.begin(1, None)
         action = asyncio.ensure_future(bridge.execute("1", handler=handler))
         await asyncio.sleep(0)
-        _say_all(guest, b"".join(frames), rng)
+        _say_all(guest, said, rng)
         await _hang_up(guest)
         try:
             outcome = await asyncio.wait_for(action, 10)
-            assert outcome.calls <= calls
+            assert outcome.calls <= most_calls
         except ProtocolViolation:
             assert guest.killed
         except (SandboxCrashed, LimitExceeded):
             assert guest.killed or guest.interrupts
-        assert len(handler.records) <= calls, "more calls were begun than were sent"
+        assert len(handler.records) <= most_calls, "more calls were begun than were sent"
         assert all(type(each) is int for pair in called for each in pair), "a tool ran with what was not validated"
         assert len(bridge._frames) <= LIMITS.frame_kb * 1024 + (1 << 18)
     finally:
         await bridge.close()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left, f"tasks were left over: {left}"
-    return len(frames)
 
 
 async def _start(bridge: Bridge) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -27,6 +28,8 @@ def cloud() -> Iterator[E2BServer]:
 
 class TestE2B(SandboxContract):
     """E2B's sandbox."""
+
+    meters: ClassVar[bool] = False
 
     @pytest.fixture(autouse=True)
     def _cloud(self, cloud: E2BServer) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import warnings
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import pytest
 
 from codeact_tools.sandbox.bridge import CallRefused
+from codeact_tools.sandbox.guest.execution import Interpreter, _assigned
 from tests.guests import Guest, entry, running
 
 ORDER = {
@@ -75,7 +79,10 @@ async def test_top_level_await_and_gather() -> None:
         nonlocal peak, now
         now += 1
         peak = max(peak, now)
-        await asyncio.sleep(0.02)
+        for _ in range(500):
+            if peak == 5:
+                break
+            await asyncio.sleep(0.01)
         now -= 1
         return n * n
 
@@ -449,3 +456,44 @@ async def test_uncaught_errors_of_calls_inside_groups_name_their_call() -> None:
     async with running([entry("fail", kind="coroutine")], {"fail": fail}) as guest:
         code = "import asyncio\nasync with asyncio.TaskGroup() as group: group.create_task(fail())"
         assert (await failure(guest, code)).call == 1
+
+
+PIECES = [
+    "x", "x + 1", "print(x)", "x = 1; y", "x; y = 2", "a = b = 1", "x: int", "x: int = 3", "x += 1", "1, *x", "'doc'",
+    "f(\n1\n)", "f(a,\nb)", "[\n  x,\n  y\n]", "{\n'a': 1}", "s = '''\nx = 1 # '''", "s = '''\nx # '''",
+    's = """\ny\n"""',
+    "y = \\\nx = 5", "y = 1 + \\\nx", "x = 1 # \u2028y\nx", "# no", "  # no", "", "if x:\n    y\nelse:\n    z = 1",
+    "if x: y", "else: z", "for n in x: print(n)", "def f():\n    return 1\n\n", "@d\ndef f(): pass", "class A: x = 1",
+    "from __future__ import annotations", "import os", "await x", "x = await y", "yield x", "(yield)", "lambda: 0",
+    "try:\n  x", "except: y", "finally:\n  z", "x = '\\n'", "print('\\n')", "x if y else", "(x := 1)", "x := 1",
+    "del x",
+    "assert x", "\t", "async with x: y", "match x:\n  case 1: y", "x = [n for n in y]", "[await n for n in y]", "\x0cx",
+    "x\r", "global x\nx",
+]  # fmt: skip
+"""Statements and parts of some, to be put together at random."""
+
+
+def test_an_action_means_the_same_however_it_is_compiled() -> None:
+    """The short way of compiling gives the very code of the long way, for whatever an action is put together of."""
+
+    def code_of(way: str, text: str) -> Any:
+        interpreter = Interpreter.__new__(Interpreter)
+        interpreter._flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        found = getattr(interpreter, way)(text, "<action 1>")
+        if found is None:
+            return None
+        main, expression, tree = found
+        return main, expression, interpreter._flags, None if expression else tree and _assigned(tree)
+
+    random = Random(7)  # noqa: S311 - repeatable
+    short = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(4000):
+            lines = "\n".join(random.choices(PIECES, k=random.randrange(1, 5))).split("\n")
+            part = "\n".join(lines[: random.randrange(1, len(lines) + 1)])
+            found = code_of("_in_two", part)
+            if found is not None:
+                short += 1
+                assert found == code_of("_parsed", part), part
+    assert short > 500

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+import venv
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from codeact_tools import Session
-from codeact_tools.errors import SandboxUnavailable
-from codeact_tools.sandbox.packages import importable
+from codeact_tools.errors import ConfigurationError, SandboxUnavailable
+from codeact_tools.sandbox.local import LocalSandbox
+from codeact_tools.sandbox.packages import find_packages, importable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local sandbox needs Linux")
 Mode = Literal["jail", "jail-lite"]
@@ -107,3 +111,51 @@ def test_a_distribution_is_imported_by_the_names_of_its_modules() -> None:
     assert "yaml" in importable(("pyyaml",)) or importlib.util.find_spec("yaml") is None
     assert importable(("docstring-parser",)) == ("docstring_parser",)
     assert importable(("no-such-thing",)) == ("no_such_thing",)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment of this Python with one package in it, ``made-up``, imported as ``madeup``."""
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    venv.EnvBuilder(with_pip=False).create(folder)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "madeup").mkdir()
+    optional = "try:\n    import other\nexcept ImportError:\n    other = None\n"
+    (packages / "madeup" / "__init__.py").write_text(f"{optional}\n\ndef answer() -> int:\n    return 42\n")
+    (packages / "other.py").write_text("")
+    information = packages / "made_up-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1.0\n")
+    (information / "RECORD").write_text("madeup/__init__.py,,\nmade_up-1.0.dist-info/METADATA,,\n")
+    for parent in (folder, *list(folder.parents)[:-2]):
+        with contextlib.suppress(PermissionError):
+            parent.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["jail", "jail-lite"])
+def test_packages_of_a_named_environment(mode: Mode, environment: Path) -> None:
+    """They stand in for this interpreter's, by distribution or module, read-only; the check knows them, too."""
+    if not next(report for report in LocalSandbox.probe() if report.mode == mode).works:
+        pytest.skip(f"{mode} does not work here")
+    sandbox = LocalSandbox(mode, environment=environment)
+    with Session(sandbox=sandbox, packages=["made-up"], allow_imports=["os"]) as session:
+        assert "madeup" in session.allow_imports
+        assert session.run("import madeup\nmadeup.answer()").result == "42"
+        assert session.run("madeup.other is None").result == "True", "what nobody asked for is not there"
+        refused = session.run("open(madeup.__file__, 'a')")
+        assert refused.error is not None
+        assert refused.error.name in ("OSError", "PermissionError")
+        missing = session.run("import pydantic")
+        assert missing.error is not None
+    with pytest.raises(ConfigurationError, match=r"'pydantic', which is not installed in .*-m pip install pydantic"):
+        Session(sandbox=sandbox, packages=["pydantic"])
+
+
+def test_an_environment_of_another_version_is_refused(tmp_path: Path) -> None:
+    """Its compiled packages would not load; the message names both versions and what to do."""
+    with pytest.raises(ConfigurationError, match=r"it has no lib"):
+        find_packages(["x"], str(tmp_path))
+    (tmp_path / "lib" / "python2.7" / "site-packages").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"packages of python2\.7\. Make one with .* -m venv"):
+        find_packages(["x"], str(tmp_path))

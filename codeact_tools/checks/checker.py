@@ -59,6 +59,7 @@ class Checker:
         python_version: Of the interpreter that runs the action, e.g. ``"3.13"``; this one's by default.
         packages: Installed third-party packages whose modules the action may use: what these modules have, and how many
             arguments their functions take, is checked against the packages' own types.
+        environment: Folder of the virtual environment that they are in; this interpreter's by default.
         ty: Path of the type checker's executable; that of the installed package by default.
     """
 
@@ -70,6 +71,7 @@ class Checker:
         budget_seconds: float = 3.0,
         python_version: str | None = None,
         packages: Sequence[str] = (),
+        environment: str | None = None,
         ty: str | None = None,
     ) -> None:
         self.registry = registry
@@ -80,7 +82,9 @@ class Checker:
         version = python_version or f"{sys.version_info[0]}.{sys.version_info[1]}"
         stubs = {**render_stubs(registry), **ambient_stubs(self._names)}
         self._server = TypeServer(stubs, python_version=version, executable=ty)
-        self._libraries = Libraries(packages, python_version=version, executable=ty) if packages else None
+        self._libraries = None
+        if packages:
+            self._libraries = Libraries(packages, environment, python_version=version, executable=ty)
         self._lock = threading.Lock()
         self._failures = 0
 

@@ -50,7 +50,8 @@ class Libraries:
     """The installed packages that an action may use, as far as they bring types.
 
     Args:
-        packages: Distributions or modules of this environment.
+        packages: Distributions or modules.
+        environment: Folder of the virtual environment that they are in; this interpreter's by default.
         python_version: Of the interpreter that runs the actions.
         executable: Path of ``ty``; that of the installed package by default.
 
@@ -58,8 +59,15 @@ class Libraries:
         ConfigurationError: A package is not installed.
     """
 
-    def __init__(self, packages: Sequence[str], *, python_version: str, executable: str | None) -> None:
-        found = find_packages(packages)
+    def __init__(
+        self,
+        packages: Sequence[str],
+        environment: str | None = None,
+        *,
+        python_version: str,
+        executable: str | None,
+    ) -> None:
+        found = find_packages(packages, environment)
         self._modules = {name: place for name in found.imports if (place := _readable(name, found.paths)) is not None}
         self._known: dict[str, Diagnostic | None] = {}
         self._listed: dict[str, list[str] | None] = {}

@@ -23,10 +23,17 @@ class Limits:
     """
 
     seconds: Positive = 30.0
-    """Wall time of one action, tool calls included. Past it the action is interrupted and the variables survive; an
-    action that cannot be interrupted is killed ``grace_seconds`` later, and they are lost."""
+    """Wall time of one action: its tool calls count, a person's decision about one (`Bridge.paused`) does not. Past it
+    the action is interrupted and the variables survive; an action that cannot be interrupted is killed
+    ``grace_seconds`` later, and they are lost."""
+    cpu_seconds: Positive | None = None
+    """CPU time of one action, on all cores together; past it as with ``seconds``. Threads that earlier actions left
+    running count. None: no limit of its own. A back end that cannot measure it refuses a session that asks for it."""
     grace_seconds: Positive = 1.0
     """Time between the interruption and the kill."""
+    lifetime_seconds: Positive | None = None
+    """Wall time of a guest, from its start; time for which it is suspended does not count. Past it the guest is
+    ended, in the middle of an action, too, and the variables are lost. None: no limit."""
     memory_mb: Count = 1024
     """Address space of the guest, in MiB."""
     output_kb: Count = 1024
@@ -103,6 +110,17 @@ class DirectGuest(Protocol):
 
     channel: Channel
     """The same stream as that of `GuestProcess.send` and `GuestProcess.receive`."""
+
+
+@runtime_checkable
+class MeteredGuest(Protocol):
+    """What a `GuestProcess` may offer besides, so that ``Limits.cpu_seconds`` can be held."""
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time that all threads of the guest have used so far, measured outside of it; None where it has ended, or
+        where the system does not tell.
+        """
+        ...
 
 
 @runtime_checkable

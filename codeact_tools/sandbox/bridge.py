@@ -15,12 +15,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from ..errors import ConfigurationError, ProtocolViolation, SandboxCrashed, SandboxError
+from ..errors import ConfigurationError, LimitExceeded, ProtocolViolation, SandboxCrashed, SandboxError
 from ..vocabulary import ALWAYS_IMPORTABLE
 from ..wire import FrameBuffer, Json, encode_frame
 from ..wire.scalars import clean
 from .base import DirectGuest, GuestProcess, Limits, SuspendableGuest
 from .calls import CallHandler, CallRefused, Stream, Work
+from .clocks import Lifetime, require_meter
 from .exchange import Exchange
 from .outcome import GuestError, Outcome, check_files
 
@@ -50,11 +51,15 @@ class Bridge:
         self.limits = limits
         self._frames = FrameBuffer(limits.frame_kb * 1024)
         self._inbox: deque[dict[str, Json]] = deque()
+        self.arrived: deque[dict[str, Json]] = deque()
+        """Messages that nobody has looked at."""
         self._channel = process.channel if isinstance(process, DirectGuest) else None
         self._arrival: asyncio.Future[None] | None = None
         self._broken: ProtocolViolation | None = None
         self._ended = False
         self._action: Exchange | None = None
+        self.loop: asyncio.AbstractEventLoop
+        """That of the request that is under way, or was last."""
         self._outgoing: deque[memoryview] = deque()
         self._unread = 0
         self.received = 0
@@ -67,6 +72,8 @@ class Bridge:
         self._frozen = False
         self._actions = 0
         self.last_call = 0
+        self._lifetime: Lifetime | None = None
+        self._expiring: asyncio.Task[None] | None = None
         self.dead: str | None = None
 
     async def start(
@@ -82,12 +89,14 @@ class Bridge:
             "output_limit": self.limits.output_kb * 1024,
             "seed": seed,
         }
+        self._lifetime = Lifetime(self.limits.lifetime_seconds, 0.0, self._expire)
         answer = await self._ask(init, START_SECONDS, "starting")
         if answer.get("op") != "ready" or answer.get("version") != PROTOCOL_VERSION:
             await self.violate("the guest did not get ready")
+        require_meter(self.process, self.limits)
 
-    async def execute(self, code: str, *, handler: CallHandler) -> Outcome:
-        """Run one action.
+    async def execute(self, code: str, *, handler: CallHandler, clock: float | None = None) -> Outcome:
+        """Run one action; with ``clock``, in seconds since 1970, as if it were that time.
 
         Raises:
             LimitExceeded: It took longer, called more often or printed more than allowed.
@@ -97,11 +106,11 @@ class Bridge:
         async with self._busy:
             await self._check_quiet()
             self._actions += 1
-            self._action = action = Exchange(self, self._actions, handler)
+            self._action = action = Exchange(self, self._actions, handler, self._channel)
             self.received = 0
             try:
                 with self._listening():
-                    return await action.run(code)
+                    return await action.run(code, clock)
             except (asyncio.CancelledError, SandboxError):
                 raise
             except BaseException:
@@ -110,6 +119,26 @@ class Bridge:
             finally:
                 self._action = None
                 self._rest_soon()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hold the wall clock of the action that runs (``Limits.seconds``): for a call that waits for a person.
+
+        Calls that run concurrently may each do so; the clock goes on when all have. CPU time and the session's lifetime
+        go on. Enter and leave it on the event loop; where no action runs it does nothing.
+
+            with bridge.paused():
+                allowed = await ask_somebody()
+        """
+        action = self._action
+        if action is None:
+            yield
+            return
+        action.wall.hold()
+        try:
+            yield
+        finally:
+            action.wall.release()
 
     async def put(self, path: str, data: bytes) -> None:
         """Write a file into the working folder."""
@@ -161,15 +190,28 @@ class Bridge:
             await self._check_quiet()
             suspended = await guest.suspend()
             self.dead = "it is suspended"
-        return {"guest": dict(suspended), "actions": self._actions, "last_call": self.last_call}
+        lived = self._lifetime.cancel() if self._lifetime is not None else 0.0
+        return {"guest": dict(suspended), "actions": self._actions, "last_call": self.last_call, "lived": lived}
 
     def resume(self, suspended: Mapping[str, Any]) -> None:
-        """Take over where another bridge to the same guest left, in place of `start`."""
+        """Take over where another bridge to the same guest left, in place of `start`; on the event loop."""
         self._actions, self.last_call = suspended["actions"], suspended["last_call"]
+        self._lifetime = Lifetime(self.limits.lifetime_seconds, suspended.get("lived", 0.0), self._expire)
+        require_meter(self.process, self.limits)
 
     async def close(self) -> None:
         """End the guest; idempotent."""
         await self.kill("the session is closed")
+
+    # ---- lifetime ----------------------------------------------------------------------------------------------------
+
+    def _expire(self) -> None:
+        if self.dead is None:
+            self._expiring = asyncio.get_running_loop().create_task(self.kill("it reached its lifetime"))
+
+    def _expired(self, when: str) -> LimitExceeded:
+        what = f"The interpreter reached its lifetime of {self.limits.lifetime_seconds:g} s and was ended {when}"
+        return LimitExceeded(f"{what}; its variables are lost.", limit="lifetime_seconds", state_lost=True)
 
     # ---- one message -------------------------------------------------------------------------------------------------
 
@@ -201,6 +243,8 @@ class Bridge:
 
     async def _check_quiet(self) -> None:
         """Nothing may have arrived that was not asked for; and then wake the guest, if it rests."""
+        if self._expiring is not None:
+            raise self._expired("before this was asked of it, so nothing of it was done")
         if self.dead is not None:
             raise SandboxCrashed(f"The sandbox is gone: {self.dead}.")
         if self._inbox or len(self._frames):
@@ -218,10 +262,10 @@ class Bridge:
     def _rest_soon(self) -> None:
         """Stop the guest, unless there is more for it to do soon."""
         if self.dead is None:
-            self._rest = self._loop.call_later(REST_SECONDS, self._start_freeze)
+            self._rest = self.loop.call_later(REST_SECONDS, self._start_freeze)
 
     def _start_freeze(self) -> None:
-        self._freezing = self._loop.create_task(self._freeze())
+        self._freezing = self.loop.create_task(self._freeze())
 
     async def _freeze(self) -> None:
         async with self._busy:
@@ -246,13 +290,13 @@ class Bridge:
             self._outgoing.append(rest)
             self._unread += len(rest)
             if self._unread > _MOST_UNREAD:
-                self._loop.call_soon_threadsafe(self._break, "the guest does not read the answers to its calls")
+                self.loop.call_soon_threadsafe(self._break, "the guest does not read the answers to its calls")
             if len(self._outgoing) > 1:
                 return
-        self._loop.call_soon_threadsafe(self._start_flush)
+        self.loop.call_soon_threadsafe(self._start_flush)
 
     def _start_flush(self) -> None:
-        self._flushing = self._loop.create_task(self._flush())
+        self._flushing = self.loop.create_task(self._flush())
 
     async def _flush(self) -> None:
         while self._outgoing:
@@ -267,29 +311,47 @@ class Bridge:
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         """Let messages arrive; between two requests none may."""
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         if self._channel is None:
             yield
             return
-        self._channel.listen(self._take)
+        self._channel.listen(self.take)
         try:
             yield
         finally:
             self._channel.deafen()
 
-    def _take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> None:
         """Take bytes from the guest; calls begin at once, everything else waits for `receive`."""
+        self.feed(chunk)
+        self.take_arrived()
+
+    def feed(self, chunk: bytes) -> None:
+        """Cut bytes from the guest into messages, in the thread that reads."""
         self.received += len(chunk)
         try:
-            messages = self._frames.feed(chunk)
+            self.arrived.extend(self._frames.feed(chunk))
         except ProtocolViolation as violation:
             self._broken = violation
-            messages = []
-        self._ended = not chunk
-        for message in messages:
+        self._ended = self._ended or not chunk
+
+    @property
+    def idle(self) -> bool:
+        """Whether no message waits for `receive`."""
+        return not self._inbox
+
+    @property
+    def at_the_end(self) -> bool:
+        """Whether nothing more can come."""
+        return self._ended or self._broken is not None
+
+    def take_arrived(self) -> None:
+        """Take the messages that have been cut out of the stream, until a thread does."""
+        while self.arrived and not (self._action is not None and self._action.lent):
+            message = self.arrived.popleft()
             if self._inbox or self._action is None or not self._action.take(message):
                 self._inbox.append(message)
-        if self._inbox or self._broken or self._ended:
+        if self._inbox or self.at_the_end:
             self._wake()
 
     def _break(self, why: str) -> None:
@@ -309,14 +371,16 @@ class Bridge:
             if self._ended:
                 await self._crash()
             if self._channel is None:
-                self._take(await self.process.receive())
+                self.take(await self.process.receive())
                 continue
-            self._arrival = self._loop.create_future()
+            self._arrival = self.loop.create_future()
             await self._arrival
         return self._inbox.popleft()
 
     async def _crash(self) -> NoReturn:
         await self.kill("the guest ended unexpectedly")
+        if self._expiring is not None:
+            raise self._expired("while it worked")
         raise SandboxCrashed(
             "The guest ended unexpectedly: the action ended its process, or it used more memory than allowed."
         )
@@ -330,6 +394,7 @@ class Bridge:
         """End the guest; the first reason is remembered."""
         if self.dead is None:
             self.dead = reason
-        if self._rest is not None:
-            self._rest.cancel()
+        for clock in (self._rest, self._lifetime):
+            if clock is not None:
+                clock.cancel()
         await self.process.kill()

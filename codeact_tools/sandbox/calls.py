@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -85,6 +84,46 @@ class CallHandler(Protocol):
         ...
 
 
+class Quick(Protocol):
+    """A method ``quick``, which a `CallHandler` may offer besides, so that a call needs no event loop."""
+
+    def __call__(
+        self,
+        id: int,  # noqa: A002
+        tool: str,
+        args: list[Json],
+        kwargs: dict[str, Json],
+    ) -> Work | None:
+        """Begin a call that a thread can answer alone, in the thread that reads from the guest; else do nothing.
+
+        `CallHandler.call` is not running meanwhile.
+
+        Returns:
+            The work, which is done in the same thread next; None to have `CallHandler.call` begin it.
+
+        Raises:
+            CallRefused: What the action sees as an exception.
+        """
+        ...
+
+
+class Raises:
+    """Work that fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def run(self) -> Json:
+        """Raise the error."""
+        raise self._error
+
+    def answered(self) -> None:
+        """It has no record."""
+
+    def cancelled(self) -> None:
+        """It has no record."""
+
+
 class Job:
     """A call in a worker thread. It ends once: answered by the thread, or given up by the event loop."""
 
@@ -92,7 +131,7 @@ class Job:
         self.call = call
         self._work = work
         self._exchange = exchange
-        self._loop = asyncio.get_running_loop()
+        self._loop = exchange.bridge.loop
         self._lock = threading.Lock()
         self._over = False
 

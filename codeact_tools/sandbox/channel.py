@@ -1,4 +1,7 @@
-"""The host's end of a stream socket to a guest on this machine."""
+"""The host's end of a stream socket to a guest on this machine.
+
+The socket blocks, for the thread that waits for the next bytes; everything else asks it not to, call by call.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,15 @@ _CHUNK: Final = 1 << 18
 
 
 class Channel:
-    """Reads and writes bytes. `write` may be called from any thread; the rest belongs to one event loop."""
+    """Reads and writes bytes. `write` may be called from any thread; the rest belongs to one event loop, but `wait`."""
 
     def __init__(self, end: socket.socket) -> None:
-        end.setblocking(False)
+        end.setblocking(True)
         self._socket = end
-        self._lock = threading.Lock()  # the socket's number must not come to mean another file during a write
+        self._lock = threading.Lock()  # the socket's number must not come to mean another file during a write or `wait`
         self._closed = False
+        self._waits = False
+        self._buffer = bytearray()
         self._take: Callable[[bytes], None] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -35,7 +40,7 @@ class Channel:
         """
         with self._lock:
             try:
-                return self._socket.send(data)
+                return self._socket.send(data, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return 0
             except OSError as error:
@@ -56,12 +61,29 @@ class Channel:
         """Return the next bytes; ``b""`` at the end of the stream."""
         while True:
             try:
-                return self._socket.recv(_CHUNK)
+                return self._socket.recv(_CHUNK, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 loop = asyncio.get_running_loop()
                 await self._until(loop.add_reader, loop.remove_reader)
             except OSError:  # reset by a guest that left something unread, or closed by `close`
                 return b""
+
+    def wait(self) -> bytes:
+        """Block until the next bytes are there, in a thread, while nobody listens; ``b""`` at the end of the stream."""
+        with self._lock:
+            if self._closed:
+                return b""
+            self._waits = True
+        self._buffer = self._buffer or bytearray(_CHUNK)
+        try:
+            return bytes(memoryview(self._buffer)[: self._socket.recv_into(self._buffer)])
+        except OSError:  # reset by a guest that left something unread
+            return b""
+        finally:
+            with self._lock:
+                self._waits = False
+                if self._closed:
+                    self._socket.close()
 
     def listen(self, take: Callable[[bytes], None]) -> None:
         """Hand each chunk to ``take`` as it arrives, until `deafen`; ``b""`` once, at the end of the stream."""
@@ -101,8 +123,9 @@ class Channel:
                 future.set_result(None)
         with self._lock:
             with contextlib.suppress(OSError):  # the guest may have closed its end before
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
+                self._socket.shutdown(socket.SHUT_RDWR)  # which ends `wait`
+            if not self._waits:
+                self._socket.close()
         if take is not None:
             take(b"")
 
@@ -111,7 +134,7 @@ class Channel:
         if take is None:
             return
         try:
-            chunk = self._socket.recv(_CHUNK)
+            chunk = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:

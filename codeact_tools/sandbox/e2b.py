@@ -320,7 +320,8 @@ def _command(request: SandboxRequest) -> str:
     folder = f'"$HOME"/{source_folder()}'
     return (
         f"test -d {folder} || exit {_NO_SOURCE}; command -v python3 >/dev/null || exit {_NO_PYTHON}; "
-        f"exec env -u PYTHONPATH -u PYTHONHOME PYTHONHASHSEED=0 python3 -P -s -B -c {shlex.quote(_BOOT)} {folder} {shlex.quote(json.dumps(options))}"
+        "exec env -u PYTHONPATH -u PYTHONHOME PYTHONHASHSEED=0 "
+        f"python3 -P -s -B -c {shlex.quote(_BOOT)} {folder} {shlex.quote(json.dumps(options))}"
     )
 
 

@@ -10,11 +10,15 @@ from .._workers import run_in_worker
 from ..errors import LimitExceeded, SandboxCrashed, SandboxError
 from ..wire import Json, encode_frame
 from ..wire.scalars import clean
-from .calls import CallHandler, CallRefused, Job, Stream, refusal_message
-from .outcome import GuestError, Outcome, are_names, bounded, check_files
+from .base import MeteredGuest
+from .calls import CallHandler, CallRefused, Job, Quick, Raises, Stream, refusal_message
+from .clocks import CpuClock, WallClock
+from .outcome import Outcome, are_names, bounded, check_files, limit_error, read_error
+from .reader import Reader
 
 if TYPE_CHECKING:
     from .bridge import Bridge
+    from .channel import Channel
 
 _TOLERATED_OUTPUT: Final = 4
 """The guest drops output beyond its limit by itself; one that sends this many times the limit is hostile."""
@@ -25,8 +29,10 @@ _MOST_STRAY: Final = 10_000
 class Exchange:
     """The conversation about one action, used once."""
 
-    def __init__(self, bridge: Bridge, number: int, handler: CallHandler) -> None:
+    def __init__(self, bridge: Bridge, number: int, handler: CallHandler, channel: Channel | None) -> None:
         self.bridge = bridge
+        self._quick: Quick | None = getattr(handler, "quick", None)
+        self._reader = Reader(bridge, self, channel) if self._quick is not None and channel is not None else None
         self._limits = bridge.limits
         self._number = number
         self._handler = handler
@@ -44,28 +50,37 @@ class Exchange:
         self._exceeded: str | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self.wall: WallClock
+        """The wall time that is left."""
 
-    async def run(self, code: str) -> Outcome:
+    async def run(self, code: str, clock: float | None = None) -> Outcome:
         """Have the action executed, and answer its calls until it ends or is stopped."""
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._limits.seconds, self._exceed, "seconds")
+        limits, guest = self._limits, self.bridge.process
+        self.wall = WallClock(limits.seconds, lambda: self._exceed("seconds"))
+        clocks: list[WallClock | CpuClock] = [self.wall]
+        if limits.cpu_seconds is not None and isinstance(guest, MeteredGuest):
+            clocks.append(CpuClock(guest.cpu_seconds, limits.cpu_seconds, lambda: self._exceed("cpu_seconds")))
         try:
-            done = await self._converse(code)
+            done = await self._converse(code, clock)
         except asyncio.CancelledError:
             await self._wind_down()
             raise
         finally:
-            timer.cancel()
+            for each in clocks:
+                each.stop()
+            if self._reader is not None:
+                self._reader.stop()
             await self._end_calls()
         if self._failure is not None:
             raise self._failure
         if self._exceeded is not None:
-            raise self._limit_error(state_lost=False)
+            raise limit_error(self._limits, self._exceeded, state_lost=False)
         return done
 
-    async def _converse(self, code: str) -> Outcome:
+    async def _converse(self, code: str, clock: float | None) -> Outcome:
         bridge = self.bridge
-        frame = encode_frame({"op": "exec", "id": self._number, "code": code})
+        message: dict[str, Json] = {"op": "exec", "id": self._number, "code": code}
+        frame = encode_frame(message if clock is None else message | {"clock": clock})
         if len(frame) > self._limits.frame_kb * 1024:
             raise LimitExceeded(
                 "The action's code is larger than a message may be.", limit="frame_kb", state_lost=False
@@ -81,7 +96,7 @@ class Exchange:
             if self._failure is not None:
                 raise self._failure from None
             if self._exceeded is not None:
-                raise self._limit_error(state_lost=True) from None
+                raise limit_error(self._limits, self._exceeded, state_lost=True) from None
             raise
 
     async def _handle(self, message: dict[str, Json]) -> Outcome | None:
@@ -104,20 +119,12 @@ class Exchange:
 
     def take(self, message: dict[str, Json]) -> bool:
         """Begin an honest call at once; anything else is left to the judgement of `_handle`."""
-        if message.get("op") != "call":
+        due = self._due(message)
+        if due is None:
             return False
-        call, tool = message.get("id"), message.get("tool")
-        args, kwargs = message.get("args"), message.get("kwargs")
-        bridge = self.bridge
-        if type(call) is not int or call != bridge.last_call + 1 or call - self._first_call >= self._limits.calls:
-            return False
-        if type(tool) is not str or type(args) is not list or type(kwargs) is not dict or self._exceeded is not None:
-            return False
-        if bridge.received > self._limits.traffic_mb << 20:
-            return False
-        bridge.last_call = call
+        call = self.bridge.last_call = due[0]
         try:
-            work = self._handler.call(call, clean(tool), args, kwargs)
+            work = self._handler.call(*due)
         except CallRefused as refusal:
             self._reply(call, refusal_message(call, refusal))
         except Exception as error:
@@ -125,10 +132,48 @@ class Exchange:
         else:
             if isinstance(work, Coroutine):
                 self._begin_answer(call, work)
+                return True
+            self._jobs[call] = job = Job(self, call, work)
+            if self._reader is not None and self.bridge.idle:
+                self._reader.lend(job)
             else:
-                self._jobs[call] = job = Job(self, call, work)
                 run_in_worker(job.run)
         return True
+
+    @property
+    def lent(self) -> bool:
+        """Whether a worker thread reads, and the bridge's messages are its own."""
+        return self._reader is not None and self._reader.lent
+
+    def begin_in_thread(self, message: dict[str, Json]) -> Job | None:
+        """Begin an honest call that the thread which reads can answer; None, and nothing has happened, for others."""
+        due = self._due(message)
+        if due is None or self._quick is None:
+            return None
+        try:
+            work = self._quick(*due)
+        except Exception as error:  # as the answer to the call, or as the handler's failure
+            work = Raises(error)
+        if work is None:
+            return None
+        call = self.bridge.last_call = due[0]
+        self._jobs[call] = job = Job(self, call, work)
+        return job
+
+    def _due(self, message: dict[str, Json]) -> tuple[int, str, list[Json], dict[str, Json]] | None:
+        """The call in the message, if it is one, and may be made now."""
+        if message.get("op") != "call":
+            return None
+        call, tool = message.get("id"), message.get("tool")
+        args, kwargs = message.get("args"), message.get("kwargs")
+        bridge = self.bridge
+        if type(call) is not int or call != bridge.last_call + 1 or call - self._first_call >= self._limits.calls:
+            return None
+        if type(tool) is not str or type(args) is not list or type(kwargs) is not dict or self._exceeded is not None:
+            return None
+        if bridge.received > self._limits.traffic_mb << 20:
+            return None
+        return call, clean(tool), args, kwargs
 
     async def _take_late(self, message: dict[str, Json]) -> None:
         bridge = self.bridge
@@ -261,7 +306,7 @@ class Exchange:
         if self._output > _TOLERATED_OUTPUT * self._limits.output_kb * 1024 + (1 << 20):
             self._exceeded = "output_kb"
             await self.bridge.kill("it printed without end")
-            raise self._limit_error(state_lost=True)
+            raise limit_error(self._limits, self._exceeded, state_lost=True)
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 
@@ -275,36 +320,18 @@ class Exchange:
             await self.bridge.violate("a malformed end of the action")
         if names is not None and not are_names(names):
             await self.bridge.violate("a malformed end of the action")
+        failure = read_error(error)
+        if failure is None and error is not None:
+            await self.bridge.violate("a malformed error")
         return Outcome(
             result=None if result is None else bounded(result),
             assigned=assigned,
-            error=await self._error(error),
+            error=failure,
             files=files,
             dropped_output=self._dropped + dropped,
             calls=self._count(),
             names=names,
         )
-
-    async def _error(self, error: Json) -> GuestError | None:
-        match error:
-            case None:
-                return None
-            case {
-                "type": str(kind),
-                "message": str(message),
-                "traceback": str(traceback),
-                "call": int() | None as call,
-            }:
-                line = error.get("line")
-                return GuestError(
-                    type=bounded(kind),
-                    message=bounded(message),
-                    traceback=bounded(traceback),
-                    call=call,
-                    line=line if type(line) is int and line > 0 else None,
-                )
-            case _:
-                return await self.bridge.violate("a malformed error")
 
     def _exceed(self, limit: str) -> None:
         if self._exceeded is None:
@@ -354,18 +381,6 @@ class Exchange:
         for closing in self._closing:
             if closing.done() and not closing.cancelled() and closing.exception() is not None:
                 self._failure = self._failure or closing.exception()
-
-    def _limit_error(self, *, state_lost: bool) -> LimitExceeded:
-        limit = self._exceeded or ""
-        value = getattr(self._limits, limit, None)
-        what = {
-            "seconds": f"The action ran longer than {value:g} s",
-            "calls": f"The action made more than {value} tool calls",
-            "traffic_mb": f"The action sent more than {value} MiB of arguments and output",
-            "output_kb": f"The action printed far more than {value} KiB",
-        }[limit]
-        end = "had to be killed, so its variables are lost" if state_lost else "was interrupted; its variables are kept"
-        return LimitExceeded(f"{what} and {end}.", limit=limit, state_lost=state_lost)
 
 
 async def _close(items: AsyncIterator[Json], task: asyncio.Task[None] | None) -> None:

@@ -21,11 +21,13 @@ import socket
 import sys
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ..errors import SandboxUnavailable
 from .channel import Channel
+from .clocks import process_cpu_seconds
 from .packages import PackageSet, find_packages
+from .spares import MOST, Spares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +58,15 @@ class ModeReport:
     """What would make it work, or make it stronger; empty when there is nothing to do."""
 
 
+class _Wanted(NamedTuple):
+    """What makes one guest as good as another."""
+
+    packages: tuple[str, ...]
+    memory_mb: int
+    files_mb: int
+    threads: int
+
+
 class LocalSandbox:
     """Guests on this machine.
 
@@ -64,24 +75,48 @@ class LocalSandbox:
 
     Args:
         mode: ``"auto"`` takes ``"jail"`` where it works, else ``"jail-lite"``.
+        environment: Folder of a virtual environment whose packages stand in for this interpreter's: ``packages`` of a
+            session are looked up there. It must be of the same version of Python.
+        tenant: Whose sessions these are. Guests of one tenant never come from the same warm process as another's, with
+            which they would share the layout of memory, the values that packages made at their import, and its end.
+        spares: How many guests are forked ahead, for the request that came last: opening then takes no longer than to
+            take one. Each holds some megabytes; 0 to 64.
     """
 
     name = "local"
 
-    def __init__(self, mode: Literal["auto", "jail", "jail-lite"] = "auto") -> None:
+    def __init__(
+        self,
+        mode: Literal["auto", "jail", "jail-lite"] = "auto",
+        *,
+        environment: str | os.PathLike[str] | None = None,
+        tenant: str = "",
+        spares: int = 0,
+    ) -> None:
         if mode not in ("auto", *_MODES):
             raise ValueError(f"mode is {mode!r}; it is one of 'auto', 'jail' and 'jail-lite'")
+        if not 0 <= spares <= MOST:
+            raise ValueError(f"spares is {spares!r}; it is a number of guests from 0 to {MOST}")
         self.mode = mode
+        self.environment = None if environment is None else os.fspath(environment)
+        """Where the packages come from; None stands for this interpreter's own."""
+        self.tenant = tenant
+        self._fork = functools.partial(_fork, _MODES if mode == "auto" else (mode,), self.environment, tenant)
+        self._spares = Spares(spares, self._fork) if spares else None
 
     async def open(self, request: SandboxRequest) -> LocalGuest:
         """Fork a confined guest: some milliseconds, and a tenth of a second more for the first one.
 
         Raises:
             SandboxUnavailable: The mode, or for ``"auto"`` every mode, is refused on this machine.
-            ConfigurationError: A package of the request is not installed here.
+            ConfigurationError: A package of the request is not installed here, or the environment is none.
         """
         _require_linux()
-        opening = asyncio.ensure_future(asyncio.to_thread(self._open, request))
+        limits = request.limits
+        wanted = _Wanted(request.packages, limits.memory_mb, limits.files_mb, limits.threads)
+        if self._spares is not None and (spare := self._spares.take(wanted)) is not None:
+            return spare
+        opening = asyncio.ensure_future(asyncio.to_thread(self._fork, wanted))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -97,30 +132,6 @@ class LocalSandbox:
             return tuple(ModeReport(mode=mode, works=False, reason=str(error)) for mode in _MODES)
         return tuple(_report(mode) for mode in _MODES)
 
-    def _open(self, request: SandboxRequest) -> LocalGuest:
-        from .jail.launcher import SOURCE, Gone, Refused
-        from .jail.lockdown import Order
-        from .jail.pool import POOL
-        from .jail.zygote import Setup
-
-        packages = _packages(request.packages)
-        limits = request.limits
-        order = Order(memory_mb=limits.memory_mb, files_mb=limits.files_mb, threads=limits.threads)
-        modes: tuple[Mode, ...] = _MODES if self.mode == "auto" else (self.mode,)
-        for mode in modes:
-            jail = mode == "jail"
-            if jail in POOL.refused:
-                continue
-            try:
-                return _confined(POOL.fork(Setup(jail, str(SOURCE / "guest"), *packages), order), mode)
-            except Refused as refusal:
-                if refusal.step not in _REFUSALS:
-                    raise _unavailable({mode: refusal}) from refusal
-                POOL.refused[jail] = refusal
-            except (Gone, OSError) as error:
-                raise SandboxUnavailable(f"The local sandbox cannot start a guest: {error}") from error
-        raise _unavailable({mode: POOL.refused[mode == "jail"] for mode in modes})
-
 
 class LocalGuest:
     """A confined guest of this machine; see `GuestProcess`. Its coroutines belong to one event loop."""
@@ -130,7 +141,7 @@ class LocalGuest:
         self.channel = Channel(forked.bridge)
         self._pidfd = forked.pidfd
         # A guest that nobody holds any longer ends, also at the interpreter's exit.
-        self._end = weakref.finalize(self, _end, forked.pidfd, forked.bridge)
+        self._end = weakref.finalize(self, _end, forked.pidfd, forked.bridge, os.getpid())
 
     async def send(self, data: bytes) -> None:
         """Write all of ``data``; wait while the guest does not read.
@@ -160,6 +171,20 @@ class LocalGuest:
         """Let them go on (``SIGCONT``)."""
         self._signal(signal.SIGCONT)
 
+    def cpu_seconds(self) -> float | None:
+        """CPU time that the guest has used, by the kernel's account; None where it has ended."""
+        if not self._end.alive:
+            return None
+        used = process_cpu_seconds(self._pid)
+        # Only a number read while the guest lives is its own: the next process may have its process number.
+        return None if _readable(self._pidfd) else used
+
+    @functools.cached_property
+    def _pid(self) -> int:
+        from .jail.kernel import pid_behind
+
+        return pid_behind(self._pidfd)
+
     async def kill(self) -> None:
         """End the guest, wait until it is gone, and close what the host held of it; idempotent."""
         if self._end.detach() is None:
@@ -171,6 +196,11 @@ class LocalGuest:
                 await _until_readable(self._pidfd)
         finally:
             os.close(self._pidfd)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the guest is there and, being new, silent."""
+        return not (self.pending() or _readable(self._pidfd))
 
     def end(self) -> None:
         """End the guest without waiting for it, where there is no event loop; idempotent."""
@@ -199,8 +229,32 @@ def _require_linux() -> None:
 
 
 @functools.lru_cache(maxsize=32)
-def _packages(names: tuple[str, ...]) -> PackageSet:
-    return find_packages(names)
+def _packages(names: tuple[str, ...], environment: str | None) -> PackageSet:
+    return find_packages(names, environment)
+
+
+def _fork(modes: tuple[Mode, ...], environment: str | None, tenant: str, wanted: _Wanted) -> LocalGuest:
+    """Fork a guest in the first mode that works, and wait until it is confined."""
+    from .jail.launcher import SOURCE, Gone, Refused
+    from .jail.lockdown import Order
+    from .jail.pool import POOL
+    from .jail.zygote import Setup
+
+    packages = _packages(wanted.packages, environment) if wanted.packages or environment else PackageSet()
+    order = Order(memory_mb=wanted.memory_mb, files_mb=wanted.files_mb, threads=wanted.threads)
+    for mode in modes:
+        jail = mode == "jail"
+        if jail in POOL.refused:
+            continue
+        try:
+            return _confined(POOL.fork(Setup(jail, str(SOURCE / "guest"), *packages), order, tenant), mode)
+        except Refused as refusal:
+            if refusal.step not in _REFUSALS:
+                raise _unavailable({mode: refusal}) from refusal
+            POOL.refused[jail] = refusal
+        except (Gone, OSError) as error:
+            raise SandboxUnavailable(f"The local sandbox cannot start a guest: {error}") from error
+    raise _unavailable({mode: POOL.refused[mode == "jail"] for mode in modes})
 
 
 def _confined(forked: Forked, mode: Mode) -> LocalGuest:
@@ -210,7 +264,7 @@ def _confined(forked: Forked, mode: Mode) -> LocalGuest:
     try:
         await_confined(forked)
     except BaseException:
-        _end(forked.pidfd, forked.bridge)
+        _end(forked.pidfd, forked.bridge, os.getpid())
         raise
     return LocalGuest(forked, mode)
 
@@ -221,11 +275,13 @@ def _discard(opening: asyncio.Future[LocalGuest]) -> None:
         opening.result().end()
 
 
-def _end(pidfd: int, bridge: socket.socket) -> None:
+def _end(pidfd: int, bridge: socket.socket, owner: int) -> None:
+    """End a guest; a forked copy of its owner only closes what it inherited."""
     from .jail.kernel import pidfd_send_signal
 
-    with contextlib.suppress(ProcessLookupError):
-        pidfd_send_signal(pidfd, signal.SIGKILL)
+    if os.getpid() == owner:
+        with contextlib.suppress(ProcessLookupError):
+            pidfd_send_signal(pidfd, signal.SIGKILL)
     bridge.close()
     os.close(pidfd)
 

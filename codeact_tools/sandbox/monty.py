@@ -134,6 +134,10 @@ class MontyGuest:
     async def thaw(self) -> None:
         """Do nothing; see `freeze`."""
 
+    def cpu_seconds(self) -> float | None:
+        """CPU time that the interpreter's process has used, where the system tells."""
+        return None if self._ended or self._interpreter is None else self._interpreter.cpu_seconds()
+
     async def kill(self) -> None:
         """End the interpreter; idempotent."""
         if self._dead:

@@ -15,6 +15,7 @@ import pydantic_monty
 
 from ..wire import encode_frame
 from .base import Limits
+from .clocks import process_cpu_seconds
 from .guest.classes import build_class
 from .guest.display import cut, show
 from .guest.errors import ERRORS
@@ -226,6 +227,10 @@ class Interpreter:
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_result({"op": "interrupt"})
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time of the process, where the system tells."""
+        return None if self._worker is None else process_cpu_seconds(self._worker)
 
     def kill(self) -> None:
         """End the process, which may be in the middle of something."""

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ..errors import LimitExceeded
 from ..wire import Json
 from ..wire.scalars import clean
+from .base import Limits
 
 _LONGEST: Final = 64_000
 """Characters of a result, and of each part of an error."""
@@ -71,6 +73,35 @@ def are_names(value: Json) -> bool:
             for name, kind in value.items()
         )
     )
+
+
+def read_error(value: Json) -> GuestError | None:
+    """What the guest says about an exception; None where it is malformed, or none."""
+    match value:
+        case {"type": str(kind), "message": str(message), "traceback": str(traceback), "call": int() | None as call}:
+            line = value.get("line")
+            return GuestError(
+                type=bounded(kind),
+                message=bounded(message),
+                traceback=bounded(traceback),
+                call=call,
+                line=line if type(line) is int and line > 0 else None,
+            )
+    return None
+
+
+def limit_error(limits: Limits, limit: str, *, state_lost: bool) -> LimitExceeded:
+    """The error of an action that was stopped at a limit."""
+    value = getattr(limits, limit, None)
+    what = {
+        "seconds": f"The action ran longer than {value:g} s",
+        "cpu_seconds": f"The action used more than {value:g} s of CPU time",
+        "calls": f"The action made more than {value} tool calls",
+        "traffic_mb": f"The action sent more than {value} MiB of arguments and output",
+        "output_kb": f"The action printed far more than {value} KiB",
+    }[limit]
+    end = "had to be killed, so its variables are lost" if state_lost else "was interrupted; its variables are kept"
+    return LimitExceeded(f"{what} and {end}.", limit=limit, state_lost=state_lost)
 
 
 def check_files(value: Json) -> list[tuple[str, int]] | None:

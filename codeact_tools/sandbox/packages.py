@@ -1,10 +1,14 @@
-"""Which files make up the host's packages that an action may import: theirs and their requirements', no others."""
+"""Which files make up the packages that an action may import: theirs and their requirements', no others.
+
+They are this interpreter's, or those of a virtual environment that is named by its folder.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,16 +32,22 @@ class PackageSet(NamedTuple):
     """The top-level modules of the packages that were asked for, not those of their requirements, and a few below."""
 
 
-def find_packages(names: Iterable[str]) -> PackageSet:
-    """Find distributions (``"scikit-learn"``) or modules (``"sklearn"``) in this environment, with what they require.
+def find_packages(names: Iterable[str], environment: str | None = None) -> PackageSet:
+    """Find distributions (``"scikit-learn"``) or modules (``"sklearn"``), with what they require.
+
+    Args:
+        names: Of the packages.
+        environment: Folder of a virtual environment; this interpreter's own by default.
 
     Raises:
-        ConfigurationError: One is not installed, or not as files that can be shown on their own (an editable install).
+        ConfigurationError: One is not installed there, or not as files that can be shown on their own (an editable
+            install); or the environment is none of this version of Python.
     """
-    owners = importlib.metadata.packages_distributions()
-    wanted = [_distribution(name, owners) for name in names]
+    place = _Place(environment)
+    owners = place.owners()
+    wanted = [place.distribution(name, owners) for name in names]
     paths: dict[str, None] = {}
-    for distribution in _with_requirements(wanted):
+    for distribution in place.with_requirements(wanted):
         paths.update(dict.fromkeys(_entries(distribution)))
     modules = {
         module: None
@@ -50,14 +60,14 @@ def find_packages(names: Iterable[str]) -> PackageSet:
 
 
 @functools.lru_cache(maxsize=32)
-def importable(names: tuple[str, ...]) -> tuple[str, ...]:
+def importable(names: tuple[str, ...], environment: str | None = None) -> tuple[str, ...]:
     """Return the modules by which the packages are imported: ``sklearn`` for ``scikit-learn``.
 
     For a package that is not installed here, as for a sandbox elsewhere, its name is taken for its module's.
     """
     if not names:
         return ()
-    owners = importlib.metadata.packages_distributions()
+    owners = _Place(environment).owners()
     found: dict[str, None] = {}
     for name in names:
         key = _key(name)
@@ -66,48 +76,82 @@ def importable(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _key(name: str) -> str:
-    """The name as package registries compare it, see PEP 503."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+class _Place:
+    """Where packages are installed."""
 
+    def __init__(self, environment: str | None) -> None:
+        self._folders = sys.path if environment is None else [_site_packages(Path(environment).expanduser())]
+        self._name = "this environment" if environment is None else repr(environment)
+        self._install = "pip install" if environment is None else f"{environment}/bin/python -m pip install"
 
-def _distribution(name: str, owners: Mapping[str, list[str]]) -> importlib.metadata.Distribution:
-    try:
-        return importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
+    def owners(self) -> dict[str, list[str]]:
+        """Top-level modules, each with the distributions that it belongs to."""
+        owners: dict[str, list[str]] = {}
+        for distribution in importlib.metadata.distributions(path=self._folders):
+            for module in _modules(distribution):
+                owners.setdefault(module, []).append(distribution.name)
+        return owners
+
+    def distribution(self, name: str, owners: Mapping[str, list[str]]) -> importlib.metadata.Distribution:
+        """The one of that name, or the one that the module of that name belongs to."""
         holders = owners.get(name, [])
-        if len(holders) == 1:
-            return importlib.metadata.distribution(holders[0])
+        found = self._find(name) or (self._find(holders[0]) if len(holders) == 1 else None)
+        if found is None:
+            raise ConfigurationError(
+                f"packages names {name!r}, which is not installed in {self._name}: `{self._install} {name}`, "
+                "or take it out."
+            )
+        return found
+
+    def with_requirements(
+        self, wanted: list[importlib.metadata.Distribution]
+    ) -> Iterator[importlib.metadata.Distribution]:
+        """Yield each distribution and, once, everything installed that it requires.
+
+        Environment markers are not evaluated: what they would exclude is usually not installed, and when it is, showing
+        it does no harm. What is required on another platform only is not there; where it is needed, the import says so.
+        """
+        seen: set[str] = set()
+        waiting = list(wanted)
+        while waiting:
+            distribution = waiting.pop()
+            key = _key(distribution.name)
+            if key in seen:
+                continue
+            seen.add(key)
+            yield distribution
+            for requirement in distribution.requires or ():
+                name = _NAME.match(requirement)
+                if name is not None and not _EXTRA.search(requirement) and (found := self._find(name[0])) is not None:
+                    waiting.append(found)
+
+    def _find(self, name: str) -> importlib.metadata.Distribution | None:
+        return next(iter(importlib.metadata.distributions(name=name, path=self._folders)), None)
+
+
+def _site_packages(environment: Path) -> str:
+    """The folder of the environment's packages, which are of use to this version of Python alone."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}{'t' * ('t' in getattr(sys, 'abiflags', ''))}"
+    folder = environment / "lib" / version / "site-packages"
+    if folder.is_dir():
+        return str(folder.absolute())
+    others = sorted(path.parent.name for path in environment.glob("lib/python*/site-packages"))
+    found = f"it holds packages of {', '.join(others)}" if others else "it has no lib/python*/site-packages"
     raise ConfigurationError(
-        f"packages names {name!r}, which is not installed in this environment: `pip install {name}`, or take it out."
+        f"environment={str(environment)!r} is no environment of {version}, which runs here and in the sandbox: "
+        f"{found}. Make one with `{sys.executable} -m venv {environment}`, or run under the version that made it."
     )
 
 
-def _with_requirements(
-    wanted: list[importlib.metadata.Distribution],
-) -> Iterator[importlib.metadata.Distribution]:
-    """Yield each distribution and, once, everything installed that it requires.
+def _modules(distribution: importlib.metadata.Distribution) -> set[str]:
+    declared = (distribution.read_text("top_level.txt") or "").split()
+    files = [file for file in distribution.files or () if file.suffix == ".py"]
+    return set(declared) or {file.parts[0] if len(file.parts) > 1 else file.stem for file in files}
 
-    Environment markers are not evaluated: what they would exclude is usually not installed, and when it is, showing it
-    does no harm.
-    """
-    seen: set[str] = set()
-    waiting = list(wanted)
-    while waiting:
-        distribution = waiting.pop()
-        key = _key(distribution.name)
-        if key in seen:
-            continue
-        seen.add(key)
-        yield distribution
-        for requirement in distribution.requires or ():
-            name = _NAME.match(requirement)
-            if name is None or _EXTRA.search(requirement):
-                continue
-            try:
-                waiting.append(importlib.metadata.distribution(name[0]))
-            except importlib.metadata.PackageNotFoundError:
-                continue  # required on another platform only; where it is not, the import says so
+
+def _key(name: str) -> str:
+    """The name as package registries compare it, see PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _entries(distribution: importlib.metadata.Distribution) -> Iterator[str]:

@@ -12,89 +12,24 @@ pytest finds the tests in the subclass. A back end that lacks something says so 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import gc
-import os
-import socket
-import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
 from uuid import UUID
 
-from ..errors import ProtocolViolation, SandboxCrashed
-from ..events import Event, Observation, OutputReceived
-from ..sandbox.base import GuestProcess, Limits, Sandbox, SandboxRequest
-from ..sandbox.bridge import Bridge
-from ..session import Session
+from ..events import Event, OutputReceived
+from .contract_base import LINK
 from .contract_host import Host, Nobody
+from .contract_limits import LimitsContract
+from .contract_process import ProcessContract
 
 __all__ = ["Host", "Nobody", "SandboxContract"]
 
 
-class SandboxContract:
+class SandboxContract(LimitsContract, ProcessContract):
     """The tests; a subclass whose name begins with ``Test`` says which sandbox they are about."""
 
-    confined: ClassVar[bool] = True
-    """Host files, environment, network and processes are out of reach, and memory is limited. A back end that says
-    False is for tests only."""
-    files: ClassVar[bool] = True
-    """Actions can write files."""
-    freezes: ClassVar[bool] = True
-    """`GuestProcess.freeze` stops the guest's threads."""
-
-    limits: ClassVar[dict[str, Any]] = {"seconds": 20, "grace_seconds": 1, "memory_mb": 512, "files_mb": 8}
-    """Of the sessions in the tests."""
-
-    def sandbox(self) -> Sandbox:
-        """The back end under test, a new object each time."""
-        raise NotImplementedError("a subclass of SandboxContract says which sandbox it tests: define sandbox()")
-
-    # ---- helpers -------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def session(self, host: Host | None = None, on_event: Any = None, **limits: Any) -> Iterator[Session]:
-        """An open session with the tools of the tests."""
-        with Session(
-            tools=(host or Host()).tools,
-            sandbox=self.sandbox(),
-            check="off",
-            allow_imports=["*"],
-            limits={**self.limits, **limits},
-            on_event=on_event,
-        ) as session:
-            yield session
-
-    @contextlib.asynccontextmanager
-    async def guest(self, **limits: Any) -> AsyncIterator[tuple[GuestProcess, Bridge]]:
-        """A guest without tools, and the bridge to it."""
-        chosen = Limits(**{**self.limits, **limits})
-        process = await self.sandbox().open(SandboxRequest(limits=chosen))
-        bridge = Bridge(process, chosen)
-        try:
-            await bridge.start({"tools": [], "types": []}, allow_imports=["*"])
-            yield process, bridge
-        finally:
-            await bridge.close()
-
-    def expect(self, session: Session, code: str, result: str | None) -> Observation:
-        """The action ends without an error, and its last expression is ``result``."""
-        seen = session.run(code)
-        assert seen.error is None, f"{code!r} failed: {seen.text}"
-        assert seen.result == result, f"{code!r} gave {seen.result}, not {result}"
-        return seen
-
-    def need(self, capability: bool, what: str) -> None:
-        """Skip the test where the back end says that it lacks something."""
-        if not capability:
-            import pytest
-
-            pytest.skip(f"this back end says that it has no {what}")
-
-    # ---- actions -------------------------------------------------------------------------------------------------
+    # ---- actions -----------------------------------------------------------------------------------------------------
 
     def test_names_persist(self) -> None:
         """Variables, functions and imports of one action are there in the next."""
@@ -147,7 +82,7 @@ class SandboxContract:
             assert seen.error is not None
             assert "input is not available" in seen.error.message
 
-    # ---- calls ---------------------------------------------------------------------------------------------------
+    # ---- calls -------------------------------------------------------------------------------------------------------
 
     def test_values_cross_both_ways(self) -> None:
         """What leaves for a tool and comes back is equal, and of the same type."""
@@ -214,91 +149,15 @@ class SandboxContract:
             code = "stream = count(10**9)\nfirst = await anext(stream)\nawait stream.aclose()\nfirst"
             self.expect(session, code, "0")
             self.expect(session, "add(1, 1)", "2")
-            assert self._soon(lambda: host.ended == ["closed", "closed"]), f"not closed on the host: {host.ended}"
+            assert self.soon(lambda: host.ended == ["closed", "closed"]), f"not closed on the host: {host.ended}"
 
     def test_unknown_tools_are_denied(self) -> None:
         """A call that the guest makes up is answered with a denial, and nothing else happens."""
         with self.session() as session:
-            seen = session.run(_LINK + "reply = link.call('\"os.system\"', ['true'], {})\nreply['op'], reply['type']")
+            seen = session.run(LINK + "reply = link.call('\"os.system\"', ['true'], {})\nreply['op'], reply['type']")
             assert seen.result == "('raise', 'ToolDenied')", seen.text
 
-    # ---- stops ---------------------------------------------------------------------------------------------------
-
-    def test_time_is_limited_softly(self) -> None:
-        """An action past its time is interrupted, and the next one finds the variables."""
-        with self.session(seconds=0.5) as session:
-            self._limit(session, "kept = 41\nwhile True: pass", "seconds", state_lost=False)
-            self.expect(session, "kept + 1", "42")
-            self._limit(session, "import time\ntime.sleep(60)", "seconds", state_lost=False)
-            self._limit(session, "import asyncio\nawait asyncio.sleep(60)", "seconds", state_lost=False)
-            self.expect(session, "kept + 1", "42")
-
-    def test_time_is_limited_hard(self) -> None:
-        """An action that refuses the interruption is killed; the next one runs in a fresh guest and is told so."""
-        with self.session(seconds=0.5, grace_seconds=0.3) as session:
-            session.run("kept = 41")
-            stubborn = "n = 0\nwhile True:\n    try: n = sum(range(1000))\n    except BaseException: n = 0"
-            self._limit(session, stubborn, "seconds", state_lost=True)
-            seen = self.expect(session, "'kept' in globals()", "False")
-            assert "restarted" in seen.text
-
-    def test_memory_is_limited(self) -> None:
-        """Memory beyond the limit is an error of the action, or the end of the guest, never the host's problem."""
-        self.need(self.confined, "confinement")
-        with self.session(memory_mb=256) as session:
-            seen = session.run("hoard = [bytearray(1 << 26) for _ in range(64)]")
-            assert seen.error is not None
-            assert seen.error.name in ("MemoryError", "SandboxCrashed"), seen.text
-            self.expect(session, "1 + 1", "2")
-
-    def test_output_is_limited(self) -> None:
-        """Output beyond the limit is dropped and counted; the action goes on."""
-        with self.session(output_kb=16) as session:
-            seen = self.expect(session, "for n in range(5000): print('x' * 100)\n1", "1")
-            assert len(seen.stdout) <= 32 << 10
-            assert "dropped" in seen.text
-
-    def test_calls_are_limited(self) -> None:
-        """The call past the limit is not made, and the action is interrupted."""
-        with self.session(calls=5) as session:
-            self._limit(session, "n = 0\nwhile True: n = add(n, 1)", "calls", state_lost=False)
-            self.expect(session, "n", "5")
-
-    def test_cancellation_reaches_the_tool(self) -> None:
-        """Cancelling the action on the host cancels the tool that it waits for, and keeps the variables."""
-        host = Host()
-
-        async def check() -> None:
-            options: dict[str, Any] = {"sandbox": self.sandbox(), "check": "off", "limits": self.limits}
-            async with Session(tools=host.tools, **options) as session:
-                running = asyncio.ensure_future(session.arun("kept = 1\nawait pause(60)"))
-                await asyncio.to_thread(host.started.wait, 10)
-                running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await running
-                assert host.ended == ["cancelled"]
-                assert (await session.arun("kept")).result == "1"
-
-        self._run(check())
-
-    def test_the_actions_own_timeout_cancels_the_tool(self) -> None:
-        """A task that the action cancels cancels its call on the host."""
-        host = Host()
-        with self.session(host) as session:
-            seen = session.run("import asyncio\nasync with asyncio.timeout(0.2): await pause(60)")
-            assert seen.error is not None
-            assert seen.error.name == "TimeoutError"
-            assert self._soon(lambda: host.ended == ["cancelled"])
-
-    def test_a_guest_that_ends_is_replaced(self) -> None:
-        """An action that ends the process is an error that says so, and the session goes on without its variables."""
-        with self.session() as session:
-            seen = session.run("import os\nos._exit(3)")
-            assert seen.error is not None
-            assert (seen.error.name, seen.error.state_lost) == ("SandboxCrashed", True)
-            self.expect(session, "1 + 1", "2")
-
-    # ---- files ---------------------------------------------------------------------------------------------------
+    # ---- files -------------------------------------------------------------------------------------------------------
 
     def test_files_go_in_and_come_out(self) -> None:
         """Uploads are in the working folder; what an action writes there is an artifact, byte for byte."""
@@ -321,170 +180,3 @@ class SandboxContract:
                 except FileNotFoundError:
                     continue
                 raise AssertionError(f"{path!r} could be read")
-
-    # ---- the process ---------------------------------------------------------------------------------------------
-
-    def test_freeze_and_thaw(self) -> None:
-        """Between freeze and thaw nothing of the guest runs; afterwards everything goes on."""
-        self.need(self.freezes, "freeze")
-
-        async def check() -> None:
-            async with self.guest() as (process, bridge):
-                code = (
-                    "import threading, time\nn = 0\n"
-                    "def count():\n    global n\n    while True: n += 1; time.sleep(0.001)"
-                )
-                await bridge.execute(f"{code}\nthreading.Thread(target=count, daemon=True).start()", handler=Nobody())
-                await process.freeze()
-                await asyncio.sleep(0.5)
-                await process.thaw()
-                outcome = await bridge.execute("n", handler=Nobody())
-                assert outcome.result is not None
-                assert int(outcome.result) < 300, "the thread went on while it was frozen"
-                await process.freeze()  # a frozen guest can be killed
-
-        self._run(check())
-
-    def test_kill_is_idempotent(self) -> None:
-        """After kill the stream has ended, sending fails with a named error, and every further call is harmless."""
-
-        async def check() -> None:
-            async with self.guest() as (process, _):
-                await process.kill()
-                await process.kill()
-                assert await asyncio.wait_for(process.receive(), 5) == b""
-                assert process.pending()
-                await process.interrupt()
-                await process.freeze()
-                await process.thaw()
-                try:
-                    await process.send(b"x" * 1_000_000)
-                except SandboxCrashed:
-                    return
-                raise AssertionError("a guest that was killed still takes bytes")
-
-        self._run(check())
-
-    def test_garbage_ends_the_guest(self) -> None:
-        """Bytes that are no message, and messages that nobody asked for, end the guest with a named error."""
-
-        async def check(garbage: str) -> None:
-            async with self.guest() as (_, bridge):
-                try:
-                    await bridge.execute(f"{_LINK}import os\nos.write(link._out, {garbage})\n1", handler=Nobody())
-                    await asyncio.sleep(0.1)
-                    await bridge.execute("1", handler=Nobody())
-                except ProtocolViolation:
-                    assert bridge.dead is not None
-                    return
-                raise AssertionError(f"{garbage} was accepted")
-
-        for garbage in ("b'GET / HTTP/1.1'", "b'\\xff' * 100_000", "b'\\0\\0\\0\\x02{}'", "b'\\0\\0\\0\\x02[]'"):
-            self._run(check(garbage))
-
-    def test_sessions_are_apart(self) -> None:
-        """Two sessions share no variables, no files and no random numbers."""
-        with self.session() as one, self.session() as two:
-            one.run("import random\nmine = random.random()")
-            self.expect(two, "'mine' in globals()", "False")
-            first, second = (each.run("import random\nrandom.random()").result for each in (one, two))
-            assert first != second
-            if self.files:
-                one.upload("mine.txt", b"x")
-                self.expect(two, "import os\nos.path.exists('mine.txt')", "False")
-
-    def test_nothing_is_left_behind(self) -> None:
-        """Sessions that end, however they do, leave no descriptor and no child process."""
-
-        def cycle() -> None:
-            with self.session(seconds=0.3, grace_seconds=0.1) as session:
-                session.run("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()")
-                session.run("while True:\n    try: pass\n    except BaseException: pass")
-
-        cycle()
-        before = _held()
-        for _ in range(3):
-            cycle()
-        assert self._soon(lambda: all(now <= then for now, then in zip(_held(), before, strict=True))), (
-            f"descriptors and processes before: {before}, now: {_held()}"
-        )
-
-    # ---- confinement ---------------------------------------------------------------------------------------------
-
-    def test_the_environment_stays_outside(self) -> None:
-        """No variable of the host's environment is visible."""
-        self.need(self.confined, "confinement")
-        os.environ["CONTRACT_CANARY"] = "secret"
-        try:
-            with self.session() as session:
-                self.expect(session, "import os\n'CONTRACT_CANARY' in os.environ", "False")
-        finally:
-            del os.environ["CONTRACT_CANARY"]
-
-    def test_the_hosts_files_stay_outside(self) -> None:
-        """A file of the host can be neither read nor changed, and its packages cannot be imported."""
-        self.need(self.confined, "confinement")
-        before = Path(__file__).stat().st_mtime_ns
-        with self.session() as session:
-            for code in (f"open({__file__!r}).read()", f"open({__file__!r}, 'a')", "import pydantic"):
-                seen = session.run(code)
-                assert seen.error is not None, f"{code} worked"
-        assert Path(__file__).stat().st_mtime_ns == before
-
-    def test_the_network_stays_outside(self) -> None:
-        """A server on the host's loopback is not reached."""
-        self.need(self.confined, "confinement")
-        with socket.create_server(("127.0.0.1", 0)) as server, self.session() as session:
-            server.settimeout(0.2)
-            port = server.getsockname()[1]
-            seen = session.run(f"import socket\nsocket.create_connection(('127.0.0.1', {port}), timeout=2)")
-            assert seen.error is not None, "a connection to the host was made"
-            with contextlib.suppress(TimeoutError):
-                server.accept()
-                raise AssertionError("a connection to the host was made")
-
-    def test_processes_stay_outside(self) -> None:
-        """No program can be started, and the host cannot be signalled."""
-        self.need(self.confined, "confinement")
-        with self.session() as session:
-            for code in (
-                "import subprocess\nsubprocess.run(['true'])",
-                "import os\nos.fork()",
-                f"import os\nos.kill({os.getpid()}, 15)",
-            ):
-                seen = session.run(code)
-                assert seen.error is not None, f"{code!r} worked"
-
-    # ---- helpers -------------------------------------------------------------------------------------------------
-
-    def _limit(self, session: Session, code: str, limit: str, *, state_lost: bool) -> None:
-        error = session.run(code).error
-        assert error is not None, f"{code!r} was not stopped"
-        assert (error.kind, error.name, error.state_lost) == ("limit", limit, state_lost), error
-
-    @staticmethod
-    def _run(test: Coroutine[Any, Any, None]) -> None:
-        asyncio.run(test)
-
-    @staticmethod
-    def _soon(condition: Any, seconds: float = 3.0) -> bool:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
-
-
-_LINK = "import gc\nlink = next(o for o in gc.get_objects() if type(o).__name__ == 'Link')\n"
-"""An action that finds the guest's end of the bridge: the import policy is no boundary, and does not claim to be."""
-
-
-def _held() -> tuple[int, int]:
-    """Descriptors and child processes of this process, where the system tells."""
-    gc.collect()
-    descriptors = Path("/proc/self/fd")
-    if not descriptors.exists():
-        return 0, 0
-    children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
-    return len(list(descriptors.iterdir())), sum(map(len, children))

@@ -43,7 +43,7 @@ class ScriptedModel:
         *,
         name: str = "scripted",
         dialect: str = "chat",
-        context_window: int | None = None,
+        context_tokens: int | None = None,
         chunk: int = 4,
         delay: float = 0.0,
         hang_after: int | None = None,
@@ -58,7 +58,7 @@ class ScriptedModel:
             replies: What to say, one per call.
             name: The model's name.
             dialect: Key of `DIALECTS`.
-            context_window: Tokens; not enforced.
+            context_tokens: Of prompt and reply together; not enforced.
             chunk: Characters of each piece.
             delay: Seconds before each piece.
             hang_after: After so many characters of a reply, wait until cancelled.
@@ -69,7 +69,7 @@ class ScriptedModel:
         """
         self.name = name
         self.dialect = dialect
-        self.context_window = context_window
+        self.context_tokens = context_tokens
         self.calls: list[ScriptedCall] = []
         """What the model was asked, in order."""
         self.closed_early = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from ..errors import ProtocolViolation
 from .scalars import Json
@@ -12,6 +13,14 @@ from .scalars import Json
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"bare {name}")
+
+
+def _finite(text: str) -> float:
+    """JSON has no infinity, but a number like ``1e999`` becomes one."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"a number that is too large, {text[:20]}")
+    return value
 
 
 def _make_to_json() -> Callable[[object], str]:
@@ -26,7 +35,8 @@ def _make_to_json() -> Callable[[object], str]:
 
 
 _to_json = _make_to_json()
-_scan: Callable[[str, int], tuple[Json, int]] = vars(json.JSONDecoder(parse_constant=_refuse_constant))["scan_once"]
+_decoder: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_scan: Callable[[str, int], tuple[Json, int]] = vars(_decoder)["scan_once"]
 
 
 def encode_frame(message: Mapping[str, Json]) -> bytes:

@@ -6,7 +6,8 @@ interrupt waits until `Interrupts.check`. The places inside it that may block ar
 
 from __future__ import annotations
 
-import signal
+# The public module makes an enumeration's member of each argument and result, which takes longer than the rest.
+from _signal import SIGINT, signal  # type: ignore[import-not-found]
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, TypeVar
@@ -44,7 +45,7 @@ class Interrupts:
     def install(self) -> None:
         """Handle SIGINT; called before every action, because an action may have replaced the handler."""
         self.pending = False
-        signal.signal(signal.SIGINT, self._handle)
+        signal(SIGINT, self._handle)
 
     def check(self) -> None:
         """Raise the interrupt that arrived in critical code. Only the main thread does so."""

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 import platform
+from pathlib import Path
 from typing import Final
 
 CLONE_NEWNS: Final = 0x0002_0000
@@ -114,6 +115,12 @@ def pidfd_open(pid: int) -> int:
     fd = syscall("pidfd_open", pid, 0)
     os.set_inheritable(fd, False)
     return fd
+
+
+def pid_behind(pidfd: int) -> int:
+    """The number that a process has for this one, also where the process sees another; -1 once it has ended."""
+    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines()
+    return next(int(line[4:]) for line in lines if line.startswith("Pid:"))
 
 
 def pidfd_send_signal(fd: int, signal: int) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import gc
 import importlib
 import json
@@ -28,6 +29,7 @@ import socket
 import sys
 import tempfile
 import traceback
+from importlib import machinery
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
@@ -37,6 +39,8 @@ from .lockdown import BRIDGE, Order, Plan, keep_only, lock_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 MESSAGE: Final = 1 << 17
 FIRST: Final = 1
@@ -209,6 +213,7 @@ def _environment(names: Iterable[str], value: str) -> Iterator[None]:
 def _import(setup: Setup) -> None:
     sys.path[:] = [path for path in sys.path if path != str(Path(setup.guest).parent)]
     sys.path += sorted({str(Path(path).parent) for path in setup.packages})
+    sys.path_hooks.insert(0, functools.partial(_Shown, setup.packages))
     sys.argv[:] = [""]
     for name in _PRELOADS:
         importlib.import_module(name)
@@ -221,6 +226,29 @@ def _import(setup: Setup) -> None:
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # else the first collection in a guest would copy every page of what was imported
+
+
+class _Shown:
+    """Finds in a folder of packages those alone that were asked for.
+
+    Without namespaces the others are there, but Landlock refuses to open them: a package that would like one, and does
+    without where its import fails, would meet another error than that of an import.
+    """
+
+    def __init__(self, packages: tuple[str, ...], folder: str) -> None:
+        self._names = {Path(path).name.partition(".")[0] for path in packages if str(Path(path).parent) == folder}
+        if not self._names:
+            raise ImportError("a folder like any other")
+        self._finder = machinery.FileFinder(
+            folder,
+            (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
+            (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
+        )
+        self.invalidate_caches = self._finder.invalidate_caches
+
+    def find_spec(self, name: str, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Find the module, if it is one of those."""
+        return self._finder.find_spec(name, target) if name.partition(".")[0] in self._names else None
 
 
 def _open_to_all(path: str) -> bool:
