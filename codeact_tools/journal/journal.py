@@ -41,14 +41,16 @@ class Journal:
     ['How many days are left in 2026?']
 
     Args:
-        store: A file, or another `Store`.
+        store: A file, or another `Store`; None for the file of the environment (`VARIABLE`), else the default one.
         secrets: Regular expressions of what must never be written, besides the well-known forms of keys and tokens.
     """
 
     def __init__(self, store: Store | str | os.PathLike[str] | None = None, *, secrets: Iterable[str] = ()) -> None:
-        self.store: Store = (
-            SQLiteStore(store or default_path()) if store is None or isinstance(store, str | os.PathLike) else store
-        )
+        if store is None:
+            store = os.environ.get(VARIABLE) or default_path()
+        if store == "off":
+            raise ConfigurationError(f"There is no journal, because {VARIABLE}=off; name its file.")
+        self.store: Store = SQLiteStore(store) if isinstance(store, str | os.PathLike) else store
         self._secrets = tuple(secrets)
 
     @property
