@@ -61,5 +61,5 @@ $(VENV)/.dev: $(PROJECTS) .ci/environment.py
 # The build for CPUs comes first: the ordinary one brings gigabytes of CUDA.
 $(VENV)/.transformers: $(VENV)/.dev
 	@$(ENVIRONMENT) 'torch==2.13.0'
-	@$(ENVIRONMENT) -e '.[transformers]' gguf
+	@$(ENVIRONMENT) -e '.[transformers]' gguf 'transformers[serving]'
 	@touch $@

@@ -54,6 +54,7 @@ from .events import RunPaused as Paused
 from .journal import Journal, Past, Store, open_journal
 from .models import resolve_model
 from .models.base import Message, Model, Role, Sampling, until_stop
+from .models.grammar import action_grammar
 from .prompts import system_prompt
 from .registry import ToolRegistry
 from .sandbox.base import Limits, Sandbox
@@ -121,6 +122,8 @@ class CodeActAgent:
         instructions: Appended to the system prompt.
         prompt_tokens: Most tokens that the tools may take up in the system prompt.
         observation_chars: Most characters of an observation; what is beyond is cut out of the middle.
+        constrain: Whether the model is held to a grammar inside its actions: Python whose calls of tools exist. Needs a
+            model that takes one; see `codeact_tools.models.grammar`.
         sampling: Temperature (0 by default), seed and most tokens of one reply.
     """
 
@@ -143,6 +146,7 @@ class CodeActAgent:
         instructions: str = "",
         prompt_tokens: int | None = None,
         observation_chars: int = 4000,
+        constrain: bool = False,
         sampling: Sampling | None = None,
     ) -> None:
         if max_turns < 1:
@@ -155,6 +159,7 @@ class CodeActAgent:
         self.instructions = instructions
         self.prompt_tokens = prompt_tokens
         self.sampling = sampling or Sampling()
+        self.constrain = constrain
         self.session_options: dict[str, Any] = {
             "sandbox": sandbox,
             "check": check,
@@ -310,6 +315,7 @@ class Conversation:
         """The history, as the model reads it."""
         self._notes = (*prompt.notes, *filter(None, [problem, journal.lost if journal else None]))
         self._configuration = describe(agent, self.session, seed=seed, output_type=output_type)
+        self._grammar = action_grammar(self.session.registry, agent.dialect.action) if agent.constrain else None
         self._cut = Cut(**past.cut) if past and past.cut else UNCUT
         """What of the history the model does not read any longer."""
         self._tasks = list(past.task_places) if past else []
@@ -589,7 +595,9 @@ class Conversation:
 
     async def _ask(self, messages: Sequence[Message]) -> Written:
         """Stream one reply."""
-        sampling = replace(self._agent.sampling, stop=self._dialect.stop)
+        sampling = replace(
+            self._agent.sampling, stop=self._dialect.stop, grammar=self._grammar or self._agent.sampling.grammar
+        )
         pieces: list[str] = []
         usage, cut_off = Usage(), False
         async with aclosing(until_stop(self._agent.model.stream(messages, sampling), sampling.stop)) as deltas:

@@ -94,7 +94,7 @@ class _Scan:
     """Where the model's own turn ends."""
 
 
-_TURN_ENDS = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id|end_of_text|end)\|>")
+_TURN_ENDS = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id|end_of_text|end)\|>|<end_of_turn>")
 _TURN_START = re.compile(r"\s*(?:<\|im_start\|>\s*(?:assistant\b)?\s*)+")
 _THINKING_ENDS = "</think>"
 

@@ -45,15 +45,16 @@ class Exchange:
         self._handler.wfile.write(f"data: {data}\n\n".encode())
         self._handler.wfile.flush()
 
-    def reply(self, *texts: str, finish: str | None = "stop", usage: bool = True) -> None:
-        """Send a whole reply in pieces."""
+    def reply(self, *texts: str, finish: str | None = "stop", usage: bool = True, **counts: object) -> None:
+        """Send a whole reply in pieces, in the form that the path asks for; ``counts`` go into the usage."""
+        make = chunk if self.path.endswith("/chat/completions") else text_chunk
         self.start()
         for text in texts:
-            self.send(chunk(text))
+            self.send(make(text))
         if finish is not None:
-            self.send(chunk(finish=finish))
+            self.send(make(finish=finish))
         if usage:
-            self.send({**chunk(), "choices": [], "usage": USAGE})
+            self.send({**make(), "choices": [], "usage": {**USAGE, **counts}})
         self.send("[DONE]")
 
 
@@ -72,6 +73,12 @@ def chunk(text: str | None = None, *, finish: str | None = None, **delta: str) -
     return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "tiny", "choices": [choice]}
 
 
+def text_chunk(text: str | None = None, *, finish: str | None = None) -> dict[str, Any]:
+    """Return one chunk of a streamed plain completion."""
+    choice = {"index": 0, "text": text or "", "logprobs": None, "finish_reason": finish}
+    return {"id": "1", "object": "text_completion", "created": 1, "model": "tiny", "choices": [choice]}
+
+
 Behaviour = Callable[[Exchange], None]
 
 
@@ -82,15 +89,21 @@ class FaultyEndpoint:
     url: str = ""
     behaviour: Behaviour = Exchange.reply
     models: tuple[str, ...] = ("tiny",)
+    about: dict[str, Any] = field(default_factory=lambda: {"owned_by": "tests"})
+    """What the list of models says about each, besides its name."""
+    properties: dict[str, Any] | None = None
+    """llama.cpp's ``/props``; None: there is no such page."""
     requests: list[Exchange] = field(default_factory=list)
     disconnected: threading.Event = field(default_factory=threading.Event)
     """Set when the client closed the connection before the reply's end."""
 
     def _serve(self, exchange: Exchange) -> None:
         if exchange.path == "/v1/models":
-            listing = [{"id": name, "object": "model", "created": 1, "owned_by": "tests"} for name in self.models]
+            listing = [{"id": name, "object": "model", "created": 1, **self.about} for name in self.models]
             exchange.answer(200, {"object": "list", "data": listing})
-        elif exchange.path == "/v1/chat/completions":
+        elif exchange.path == "/props" and self.properties is not None:
+            exchange.answer(200, self.properties)
+        elif exchange.path in {"/v1/chat/completions", "/v1/completions"}:
             self.requests.append(exchange)
             self.behaviour(exchange)
         else:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -54,3 +61,53 @@ class LlamaServer:
 
     def __exit__(self, *exc: object) -> None:
         self._process.communicate("", timeout=30)
+
+
+class TransformersServer:
+    """``transformers serve`` with the model of a folder, on the CPU; it ends with the ``with`` block."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        for module in ("fastapi", "openai", "uvicorn"):
+            if importlib.util.find_spec(module) is None:
+                pytest.skip(f"{module} is not installed: pip install 'transformers[serving]'")
+        self.model = str(folder)
+        self._log = log
+
+    def __enter__(self) -> Self:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [str(Path(sys.executable).with_name("transformers")), "serve", self.model]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "HF_HUB_OFFLINE": "1"},
+                start_new_session=True,
+            )
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        try:
+            self._wait(f"http://127.0.0.1:{port}/health")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait(self, url: str) -> None:
+        for _ in range(1200):
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise RuntimeError(f"`transformers serve` did not start:\n{self._log.read_text()[-2000:]}")
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -250,3 +250,13 @@ def test_forgotten_print_shows_the_last_value() -> None:
     result = solver.run("How many?")
     [finished] = [event for event in result.events if isinstance(event, ActionFinished)]
     assert "3" in finished.observation.text
+
+
+def test_a_constrained_agent_gives_the_model_a_grammar() -> None:
+    """With ``constrain=True`` each reply is asked for under a grammar that has the run's tools; by default under none."""
+    for constrain in (False, True):
+        model = ScriptedModel(["Done."])
+        CodeActAgent(tools=["calendar"], model=model, sandbox="local", constrain=constrain).run("Do it.")
+        grammar = model.calls[0].sampling.grammar
+        assert (grammar is not None) == constrain
+        assert not constrain or "working_days" in (grammar or "")

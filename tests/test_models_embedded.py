@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,10 @@ from codeact_tools.dialects import DIALECTS
 from codeact_tools.errors import ConfigurationError, ContextOverflow, ModelReplyError, ModelUnavailable
 from codeact_tools.models.base import Message, Sampling
 from codeact_tools.models.embedded import EmbeddedModel, _delta, available_cpus
+from codeact_tools.models.grammar import action_grammar
 from codeact_tools.models.weights import locate
+from codeact_tools.models.windows import context_window, count_tokens, estimate
+from tests.checks_shop import make_registry
 
 pytestmark = pytest.mark.timeout(400)  # seconds on a quiet machine, minutes on a busy one
 
@@ -41,7 +45,7 @@ def window() -> int:
 @pytest.fixture(scope="module")
 def keeper(window: int) -> EmbeddedModel:
     """A model that keeps the engine loaded between tests."""
-    model = EmbeddedModel(context_window=window)
+    model = EmbeddedModel(context_tokens=window)
     asyncio.run(model.load())
     return model
 
@@ -49,7 +53,7 @@ def keeper(window: int) -> EmbeddedModel:
 @pytest.fixture
 async def model(keeper: EmbeddedModel, window: int) -> AsyncIterator[EmbeddedModel]:
     """A model of its own, on the shared engine."""
-    model = EmbeddedModel(context_window=window)
+    model = EmbeddedModel(context_tokens=window)
     yield model
     await model.aclose()
 
@@ -66,6 +70,33 @@ async def test_a_session_reads_its_prompt_once(model: EmbeddedModel) -> None:
     (usage,) = [delta.usage async for delta in model.stream(turn, sampling) if delta.usage]
     assert usage.cached_tokens > 0.8 * usage.prompt_tokens
     assert "".join([delta.text async for delta in model.stream(QUESTION, sampling)]) == text
+
+
+@pytest.mark.model
+async def test_counting(model: EmbeddedModel) -> None:
+    """The prompt is counted as the engine reads it; before the weights are loaded, it is estimated."""
+    assert count_tokens(model, QUESTION) == estimate(QUESTION)
+    (usage,) = [delta.usage async for delta in model.stream(QUESTION, Sampling(max_tokens=1)) if delta.usage]
+    assert (count_tokens(model, QUESTION), context_window(model)) == (usage.prompt_tokens, 1024)
+
+
+@pytest.mark.model
+async def test_a_grammar(model: EmbeddedModel) -> None:
+    """The reply is one that the grammar allows; what is no grammar is refused by name."""
+    sampling = Sampling(max_tokens=10, grammar='root ::= "It is " [0-9] [0-9]? [0-9]?')
+    text = "".join([delta.text async for delta in model.stream(QUESTION, sampling)])
+    assert re.fullmatch(r"It is \d{1,3}", text)
+    with pytest.raises(ModelReplyError, match="grammar"):
+        [_ async for _ in model.stream(QUESTION, Sampling(grammar="root ::= ("))]
+
+
+@pytest.mark.model
+async def test_the_grammar_of_actions(model: EmbeddedModel) -> None:
+    """llama.cpp reads the grammar of actions, and the model still writes the action that it wants."""
+    grammar = action_grammar(make_registry(), CHAT.action)
+    sampling = Sampling(stop=CHAT.stop, max_tokens=30, grammar=grammar)
+    reply = CHAT.parse("".join([delta.text async for delta in model.stream(QUESTION, sampling)]))
+    assert "1234" in reply.code
 
 
 @pytest.mark.model
@@ -91,8 +122,9 @@ async def test_models_share_an_engine(model: EmbeddedModel, keeper: EmbeddedMode
 @pytest.mark.model
 async def test_a_conversation_that_is_too_long(model: EmbeddedModel) -> None:
     """The error says how long the conversation is, and how long it may be."""
-    with pytest.raises(ContextOverflow, match="tokens and the embedded model's window 1024"):
+    with pytest.raises(ContextOverflow, match="tokens and the embedded model's window 1024") as overflow:
         [_ async for _ in model.stream([Message("user", "word " * 3000)], Sampling())]
+    assert (overflow.value.allowed, (overflow.value.needed or 0) > 3000) == (1024, True)
 
 
 @pytest.mark.model
@@ -104,7 +136,7 @@ from codeact_tools.models import EmbeddedModel
 from codeact_tools.models.base import Message, Sampling
 
 async def main():
-    model = EmbeddedModel(context_window={window})
+    model = EmbeddedModel(context_tokens={window})
     async for delta in model.stream([Message("user", "Tell me a long story.")], Sampling(max_tokens=500)):
         sys.exit(7)
 

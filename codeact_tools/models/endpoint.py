@@ -9,36 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import difflib
 import os
-import re
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from ..errors import ConfigurationError, ContextOverflow, ModelError, ModelReplyError, ModelUnavailable
-from ..events import Usage
+from ..errors import ConfigurationError, ContextOverflow, ModelReplyError, ModelUnavailable
+from . import endpoint_server
 from .base import Delta, Message, Sampling, until_stop
+from .endpoint_errors import is_page, mapped
+from .endpoint_replies import ReplyState, refused_field, request_fields
+from .endpoint_server import UNKNOWN, Served
+from .templates import Template, find_template
+from .windows import estimate
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from openai import AsyncOpenAI, AsyncStream
-    from openai.types.chat import ChatCompletionChunk
 
 _OPENAI_URL = "https://api.openai.com/v1"
-_MOST_STOPS = 4
-"""Hosted endpoints refuse more stop strings; the rest are applied here."""
-
-_OPTIONAL = ("stream_options", "seed", "stop", "temperature", "max_tokens")
-"""Fields that a server may refuse; the request is repeated without the one that it names."""
-
-_OVERFLOW = re.compile(
-    r"context[ _]?(length|size|window)|maximum (model )?length|too many (input )?tokens|prompt is too long"
-    r"|max_model_len|too large for model",
-    re.IGNORECASE,
-)
+_ASKING = 5.0
+"""Seconds for a server to say what it is, which it need not."""
+_PAUSE = 0.5
+"""Seconds before a reply that broke off before its first word is asked for again; twice as many each time."""
 
 
 def endpoint_from_environment() -> tuple[str, str | None, str | None] | None:
@@ -73,7 +70,9 @@ class EndpointModel:
         *,
         api_key: str | None = None,
         dialect: str = "chat",
-        context_window: int | None = None,
+        completions: bool | str | Template = False,
+        context_tokens: int | None = None,
+        include_stop: bool | None = None,
         headers: Mapping[str, str] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 300.0,
@@ -88,7 +87,13 @@ class EndpointModel:
             model: As the server calls it. None: from the environment, else the server's only one.
             api_key: None: from the environment; servers of your own mostly need none.
             dialect: Key of `DIALECTS`.
-            context_window: Tokens of prompt and reply together, where you know it.
+            completions: Fill in the chat template here and ask ``/completions``, for a server that has none, or the
+                wrong one, for this model. True: ChatML; or a name in `codeact_tools.models.templates.TEMPLATES`, or a
+                template of your own.
+            context_tokens: Of prompt and reply together. None: what the server says; the attribute of the same name
+                is set before the first reply.
+            include_stop: Ask the server to keep the stop string, with vLLM's ``include_stop_str_in_output``. None:
+                where the server is known to understand it.
             headers: Sent with every request.
             connect_timeout: Seconds to reach the server.
             read_timeout: Seconds between two pieces of a reply, and before the first.
@@ -107,7 +112,11 @@ class EndpointModel:
         self.base_url = _checked_url(base_url or "")
         self.model = model or os.environ.get("CODEACT_TOOLS_MODEL") or None
         self.dialect = dialect
-        self.context_window = context_window
+        self.context_tokens = context_tokens
+        self._template = find_template("chatml" if completions is True else completions) if completions else None
+        self._include_stop = include_stop
+        self._served: Served | None = None
+        self._measured = 1.0  # tokens that the server counted, for each one that was estimated
         self._key = api_key or os.environ.get("CODEACT_TOOLS_API_KEY") or None
         self._headers = dict(headers or {})
         self._timeouts = (connect_timeout, read_timeout)
@@ -129,7 +138,16 @@ class EndpointModel:
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Delta]:
         """Yield the reply to ``messages`` as it is generated."""
+        if self._template is not None and self._template.end not in sampling.stop:
+            sampling = dataclasses.replace(sampling, stop=(*sampling.stop, self._template.end))
         return until_stop(self._deltas(messages, sampling), sampling.stop)
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Return about how many tokens the prompt of ``messages`` has.
+
+        No endpoint counts in advance; the estimate is corrected by what the server counted for the last reply.
+        """
+        return round(estimate(messages) * self._measured)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
@@ -144,7 +162,7 @@ class EndpointModel:
             ModelUnavailable: The server cannot be reached, or does not say.
         """
         try:
-            return tuple([model.id async for model in self._client().models.list()])
+            return (await endpoint_server.ask(self._client())).names
         except Exception as error:
             raise self._mapped(error) from error
 
@@ -164,44 +182,90 @@ class EndpointModel:
 
     async def _deltas(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Delta]:
         async with self._limit:
-            if self.model is None:
-                self.model = _only(await self.models(), self.base_url)
-            stream = await self._open(messages, sampling)
-            reply = _ReplyState()
-            try:
-                async for chunk in stream:
-                    if (delta := reply.read(chunk)) is not None:
-                        yield delta
-                reply.check(stream, sampling)
-            except ModelError:
-                raise
-            except Exception as error:
-                raise self._mapped(error, streaming=True) from error
-            finally:
-                await stream.close()
+            await self._introduce()
+            for attempt in range(self._retries + 1):
+                reply = ReplyState()
+                try:
+                    async with contextlib.aclosing(self._reply(messages, sampling, reply)) as deltas:
+                        async for delta in deltas:
+                            if delta.usage is not None and delta.usage.prompt_tokens:
+                                self._learn(delta.usage.prompt_tokens / estimate(messages))
+                            yield delta
+                except ModelReplyError:
+                    if reply.begun or reply.finish_reason is not None or attempt == self._retries:
+                        raise
+                else:
+                    return
+                await asyncio.sleep(_PAUSE * 2**attempt)
 
-    async def _open(self, messages: Sequence[Message], sampling: Sampling) -> AsyncStream[ChatCompletionChunk]:
+    def _learn(self, ratio: float) -> None:
+        """Correct the estimate; within bounds, because some servers leave out what they had cached."""
+        self._measured = min(max(ratio, 0.5), 4.0)
+
+    async def _reply(self, messages: Sequence[Message], sampling: Sampling, reply: ReplyState) -> AsyncGenerator[Delta]:
+        """Ask once, and note in ``reply`` what has come."""
+        stream = await self._open(messages, sampling)
+        try:
+            async for chunk in stream:
+                if (delta := reply.read(chunk)) is not None:
+                    yield delta
+            reply.check(stream, sampling)
+        except Exception as error:
+            raise self._mapped(error, streaming=True) from error
+        finally:
+            await stream.close()
+
+    async def _introduce(self) -> None:
+        """Learn from the server, once, which model it has where none is named, its window, and what it understands."""
+        if self._served is not None and self.model is not None:
+            return
+        client = self._client()
+        try:
+            if self.model is None:
+                self._served = await endpoint_server.ask(client)
+            elif urlsplit(self.base_url).hostname == urlsplit(_OPENAI_URL).hostname:
+                self._served = UNKNOWN  # its list is long and tells no windows
+            else:
+                self._served = await endpoint_server.ask(client.with_options(timeout=_ASKING, max_retries=0))
+        except Exception as error:
+            if self.model is None:
+                raise self._mapped(error) from error
+            self._served = UNKNOWN  # the reply itself will tell what is wrong
+        self.model = self.model or _only(self._served.names, self.base_url)
+        self.context_tokens = self.context_tokens or self._served.windows.get(self.model)
+
+    async def _open(self, messages: Sequence[Message], sampling: Sampling) -> AsyncStream[Any]:
         """Send the request, without the fields that the server refuses."""
-        request: dict[str, Any] = {
-            "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
-            "stream": True,
-        }
+        request: dict[str, Any] = {"model": self.model, "stream": True}
+        client = self._client()
+        create: Any
+        if self._template is None:
+            create = client.chat.completions.create
+            request["messages"] = [{"role": message.role, "content": message.content} for message in messages]
+        else:
+            create = client.completions.create
+            request["prompt"] = self._template.render(messages)
+        served = self._served or UNKNOWN
+        constraint = {} if sampling.grammar is None else served.constrain(sampling.grammar, self.name)
+        include_stop = served.keeps_stop if self._include_stop is None else self._include_stop
         while True:
-            fields = _fields(sampling, self._refused)
+            fields = request_fields(sampling, self._refused, include_stop=include_stop, chat=self._template is None)
             try:
-                reply = await self._client().chat.completions.create(**request, **fields)
-                return cast("AsyncStream[ChatCompletionChunk]", reply)
+                reply = await create(**request, extra_body={**fields, **constraint})
+                return cast("AsyncStream[Any]", reply)
             except Exception as error:
-                refused = _refused_field(error, fields)
+                refused = refused_field(error, fields)
                 if refused is None:
                     raise await self._explained(error) from error
                 self._refused.add(refused)
 
     async def _explained(self, error: Exception) -> Exception:
         """Map ``error``; where the server does not know the model, say what it has."""
-        if getattr(error, "status_code", None) != 404 or _is_page(error):
-            return self._mapped(error)
+        explained = self._mapped(error)
+        if isinstance(explained, ContextOverflow):
+            self.context_tokens = self.context_tokens or explained.allowed
+        if getattr(error, "status_code", None) != 404 or is_page(error):
+            return explained
         with contextlib.suppress(ModelUnavailable):
             names = await self.models()
             if self.model not in names:
@@ -209,100 +273,10 @@ class EndpointModel:
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 listed = ", ".join(map(repr, names[:10])) or "none"
                 return ModelUnavailable(f"{self.base_url} has no model {self.model!r}; {hint}It has: {listed}")
-        return self._mapped(error)
+        return explained
 
     def _mapped(self, error: Exception, *, streaming: bool = False) -> Exception:
-        """Return the error of this library that says what ``error`` means, and what to do."""
-        if isinstance(error, ModelError | ConfigurationError):
-            return error
-        openai = _library()
-        text = _one_line(error)
-        if isinstance(error, openai.APITimeoutError) or "Timeout" in type(error).__name__:
-            return ModelUnavailable(f"{self.base_url} did not answer in time: {text}; is it still loading the model?")
-        status = getattr(error, "status_code", None)
-        if status is not None:
-            return self._of_status(int(status), error, text)
-        if streaming:
-            return ModelReplyError(f"the reply of {self.base_url} broke off or is damaged: {text}; try again")
-        if isinstance(error, openai.APIConnectionError):
-            cause = _one_line(error.__cause__) if error.__cause__ else text
-            msg = f"cannot reach {self.base_url}: {cause}; is the server running, and the address right?"
-            return ModelUnavailable(msg)
-        return ModelUnavailable(f"{self.base_url} does not answer as an OpenAI-compatible server: {text}")
-
-    def _of_status(self, status: int, error: Exception, text: str) -> Exception:
-        if status in {400, 413, 422} and (status == 413 or _OVERFLOW.search(text)):
-            return ContextOverflow(f"the conversation is too long for {self.name!r}: {text}")
-        remedy = {
-            401: "the key is missing or wrong: pass api_key, or set CODEACT_TOOLS_API_KEY",
-            403: "the key is not allowed to use this model",
-            404: "nothing is at this address: most servers want a base_url that ends in /v1",
-            405: "nothing is at this address: most servers want a base_url that ends in /v1",
-            429: f"the rate limit or the quota is used up, also after {self._retries} retries: wait, or ask for less",
-        }.get(status, "the server fails; see its log" if status >= 500 else "it refuses the request")
-        detail = "a web page" if _is_page(error) else text
-        return ModelUnavailable(f"{self.base_url} answered {status}: {remedy} ({detail})")
-
-
-class _ReplyState:
-    """What has arrived of a reply."""
-
-    def __init__(self) -> None:
-        self.text = False
-        self.reasoning = False
-        self.finish_reason: str | None = None
-
-    def read(self, chunk: ChatCompletionChunk) -> Delta | None:
-        """Translate one chunk; None where it says nothing."""
-        usage = None
-        if chunk.usage is not None:
-            details = chunk.usage.prompt_tokens_details
-            usage = Usage(
-                prompt_tokens=chunk.usage.prompt_tokens or 0,
-                completion_tokens=chunk.usage.completion_tokens or 0,
-                cached_tokens=(details.cached_tokens if details is not None else None) or 0,
-            )
-        choice = chunk.choices[0] if chunk.choices else None
-        text = (choice.delta.content or "") if choice is not None and choice.delta is not None else ""
-        extra: Mapping[str, Any] = (choice.delta.model_extra or {}) if choice is not None and choice.delta else {}
-        reasoning = extra.get("reasoning_content") or extra.get("reasoning") or ""
-        reason = choice.finish_reason if choice is not None else None
-        self.text |= bool(text)
-        self.reasoning |= bool(reasoning)
-        self.finish_reason = reason or self.finish_reason
-        if not text and not reasoning and usage is None and reason is None:
-            return None
-        return Delta(
-            text=text,
-            reasoning=reasoning if isinstance(reasoning, str) else "",
-            usage=usage,
-            finish_reason=None if reason is None else "length" if reason == "length" else "stop",
-        )
-
-    def check(self, stream: AsyncStream[ChatCompletionChunk], sampling: Sampling) -> None:
-        """Raise where the reply that has ended is none.
-
-        Raises:
-            ModelUnavailable: It was no stream at all.
-            ModelReplyError: It is empty, or broke off.
-        """
-        kind = stream.response.headers.get("content-type", "")
-        if "html" in kind:
-            url = stream.response.request.url
-            msg = f"{url} answered with a web page; most servers want a base_url that ends in /v1"
-            raise ModelUnavailable(msg)
-        if self.finish_reason is None:
-            msg = f"the reply broke off: the server sent no end (content type {kind!r}); try again"
-            raise ModelReplyError(msg)
-        if self.finish_reason == "content_filter":
-            msg = "the server's content filter withheld the reply"
-            raise ModelReplyError(msg)
-        if not self.text and self.reasoning:
-            msg = f"the model used its {sampling.max_tokens} tokens for reasoning and did not reply; raise max_tokens"
-            raise ModelReplyError(msg)
-        if not self.text:
-            msg = "the model's reply is empty; does the server use the chat template of this model?"
-            raise ModelReplyError(msg)
+        return mapped(error, name=self.name, url=self.base_url, retries=self._retries, streaming=streaming)
 
 
 def _checked_url(url: str) -> str:
@@ -310,7 +284,7 @@ def _checked_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         msg = f"base_url is {url!r}, which is no HTTP address; write for example 'http://localhost:8000/v1'"
         raise ConfigurationError(msg)
-    return url.rstrip("/").removesuffix("/chat/completions")
+    return url.rstrip("/").removesuffix("/completions").removesuffix("/chat")
 
 
 def _only(names: Sequence[str], url: str) -> str:
@@ -318,42 +292,6 @@ def _only(names: Sequence[str], url: str) -> str:
         return names[0]
     msg = f"{url} has {len(names)} models; name one with model=: {', '.join(map(repr, names[:20])) or 'none is loaded'}"
     raise ConfigurationError(msg)
-
-
-def _fields(sampling: Sampling, refused: set[str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "temperature": sampling.temperature,
-        "max_tokens": sampling.max_tokens,
-        "stream_options": {"include_usage": True},
-    }
-    if sampling.stop:
-        fields["stop"] = list(sampling.stop[:_MOST_STOPS])
-    if sampling.seed is not None:
-        fields["seed"] = sampling.seed
-    if "max_tokens" in refused and "max_completion_tokens" not in refused:
-        fields["max_completion_tokens"] = sampling.max_tokens  # the newer name, which OpenAI's own models want
-    return {name: value for name, value in fields.items() if name not in refused}
-
-
-def _refused_field(error: Exception, fields: Mapping[str, Any]) -> str | None:
-    """Return the field of the request that the server names in its refusal."""
-    if getattr(error, "status_code", None) not in {400, 422}:
-        return None
-    text = str(error)
-    if (parameter := getattr(error, "param", None)) in fields:
-        return str(parameter)
-    candidates = [name for name in (*_OPTIONAL, "max_completion_tokens") if name in fields]
-    return next((name for name in candidates if re.search(rf"['\"`]{name}['\"`]", text)), None)
-
-
-def _is_page(error: Exception) -> bool:
-    response = getattr(error, "response", None)
-    return response is not None and "html" in response.headers.get("content-type", "")
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:299]}…"
 
 
 def _library() -> ModuleType:

@@ -15,12 +15,14 @@ from ..errors import ConfigurationError, ContextOverflow, ModelReplyError, Model
 from ..events import Usage
 from .background import Job, iterate
 from .base import Delta, Message, Sampling, plain_text, until_stop
+from .masks import GrammarMask, vocabulary
 from .prefixes import PrefixCache
+from .templates import CHATML
+from .windows import estimate
 
 CODEACT_AGENT = "xingyaoww/CodeActAgent-Mistral-7b-v0.1"
 """The model that CodeAct's authors recommend."""
 
-_END_OF_TURN = "<|im_end|>"
 _BYTES_PER_WEIGHT = {True: 0.6, False: 2.0}
 """In memory: 4 bits with their scales and the layers that stay whole, or bfloat16."""
 
@@ -43,7 +45,7 @@ class TransformersModel:
         load_in_4bit: bool | None = None,
         device: str | None = None,
         dialect: str = "chat",
-        context_window: int | None = None,
+        context_tokens: int | None = None,
         revision: str | None = None,
         conversations: int = 4,
         load_options: dict[str, Any] | None = None,
@@ -55,14 +57,14 @@ class TransformersModel:
             load_in_4bit: NF4 with double quantisation, computing in bfloat16, by bitsandbytes. None: on a GPU.
             device: As torch names it: ``"cuda"``, ``"cuda:1"``, ``"cpu"``. None: the GPU if there is one.
             dialect: Key of `DIALECTS`.
-            context_window: Tokens of prompt and reply together; None: what the model was made for.
+            context_tokens: Tokens of prompt and reply together; None: what the model was made for.
             revision: Branch, tag or commit on the hub.
             conversations: How many of the last conversations keep their keys and values in memory.
             load_options: More arguments for ``from_pretrained``.
         """
         self.name = str(name_or_path).rstrip("/").rpartition("/")[2]
         self.dialect = dialect
-        self.context_window = context_window
+        self.context_tokens = context_tokens
         self._source = str(name_or_path)
         self._load_in_4bit = load_in_4bit
         self._device = device
@@ -83,6 +85,11 @@ class TransformersModel:
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Delta]:
         """Yield the reply to ``messages`` as it is generated."""
         return until_stop(self._deltas(messages, sampling), sampling.stop)
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Return how many tokens the prompt of ``messages`` has; an estimate until the weights are loaded."""
+        loaded = self._loaded
+        return estimate(messages) if loaded is None else len(loaded.prompt(messages))
 
     async def aclose(self) -> None:
         """Release the weights and the caches; a reply under way is finished first."""
@@ -118,8 +125,8 @@ class TransformersModel:
                 plan = _plan(self._device, self._load_in_4bit)
                 _check_memory(self._source, plan)
                 with _load_errors(self._source, plan):
-                    self._loaded = _Loaded(self._source, plan, self._options, self._conversations, self.context_window)
-                self.context_window = self._loaded.window
+                    self._loaded = _Loaded(self._source, plan, self._options, self._conversations, self.context_tokens)
+                self.context_tokens = self._loaded.window
 
 
 class _Plan(NamedTuple):
@@ -210,6 +217,7 @@ class _Loaded:
         self._model = self._library.AutoModelForCausalLM.from_pretrained(
             source, **{"dtype": dtype, "device_map": {"": plan.device}, **options}
         ).eval()
+        self._vocabulary: Any = None
         self.window = window or _window(self._model.config, self._tokenizer)
         # Not made from the config: the cache of a sliding window cannot be cut back past the window.
         self.prefixes = PrefixCache(self._library.DynamicCache, most=conversations)
@@ -224,11 +232,10 @@ class _Loaded:
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens of a conversation up to the start of the assistant's turn, with one leading BOS at most."""
-        turns = [{"role": message.role, "content": plain_text(message.content)} for message in messages]
         if self._tokenizer.chat_template is None:
-            text = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}{_END_OF_TURN}\n" for turn in turns)
-            text += "<|im_start|>assistant\n"
+            text = CHATML.render(messages)
         else:
+            turns = [{"role": message.role, "content": plain_text(message.content)} for message in messages]
             text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         tokens: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         start = self._tokenizer.bos_token_id
@@ -249,12 +256,13 @@ class _Loaded:
                 f"the conversation has {len(tokens)} tokens and the model's window {self.window}; "
                 "use fewer turns or shorter observations"
             )
-            raise ContextOverflow(msg)
+            raise ContextOverflow(msg, needed=len(tokens), allowed=self.window)
         prefix = self.prefixes.take(tokens)
         cached = len(prefix.tokens)
+        masks = [] if sampling.grammar is None else [self._mask(sampling, sampling.grammar, len(tokens))]
         writer = _Writer(self._tokenizer, len(tokens), sampling, job)
         try:
-            output = self._generate(tokens, prefix.cache, sampling, writer)
+            output = self._generate(tokens, prefix.cache, sampling, writer, masks)
         except self._torch.OutOfMemoryError as error:
             self.prefixes.clear()
             msg = "the GPU's memory is too small for this conversation; use fewer conversations= or a smaller window"
@@ -266,7 +274,14 @@ class _Loaded:
         self.prefixes.keep(prefix)
         writer.finish(output[len(tokens) :], cached)
 
-    def _generate(self, tokens: list[int], cache: Any, sampling: Sampling, writer: _Writer) -> list[int]:
+    def _mask(self, sampling: Sampling, grammar: str, start: int) -> GrammarMask:
+        if self._vocabulary is None:
+            self._vocabulary = vocabulary(self._tokenizer, self._model.config.vocab_size, self._ends())
+        return GrammarMask(grammar, self._vocabulary, start, self._ends(), sampled=sampling.temperature > 0)
+
+    def _generate(
+        self, tokens: list[int], cache: Any, sampling: Sampling, writer: _Writer, masks: list[GrammarMask]
+    ) -> list[int]:
         """Return the tokens of prompt and reply."""
         torch, library = self._torch, self._library
         config = library.GenerationConfig(
@@ -286,6 +301,7 @@ class _Loaded:
                 attention_mask=torch.ones_like(ids),
                 generation_config=config,
                 past_key_values=cache,
+                logits_processor=library.LogitsProcessorList(masks),
                 stopping_criteria=library.StoppingCriteriaList([writer]),
             )
         result: list[int] = output[0].tolist()
@@ -296,7 +312,7 @@ class _Loaded:
         own = self._model.generation_config.eos_token_id
         ends = set(own if isinstance(own, list) else [] if own is None else [own])
         ends.add(self._tokenizer.eos_token_id)
-        if (end := self._tokenizer.get_vocab().get(_END_OF_TURN)) is not None:
+        if (end := self._tokenizer.get_vocab().get(CHATML.end)) is not None:
             ends.add(end)
         return sorted(end for end in ends if end is not None)
 
