@@ -22,9 +22,8 @@ from codeact_tools.dialects import DIALECTS
 from codeact_tools.evals import Score, Task, evaluate
 from codeact_tools.events import ActionFinished, Event, ReplyFinished, Usage
 from codeact_tools.models import resolve_model
-from codeact_tools.models.base import Model, Sampling
-from codeact_tools.models.grammar import action_grammar
-from codeact_tools.toolkits import ToolSource, resolve_tools
+from codeact_tools.models.base import Model
+from codeact_tools.toolkits import ToolSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +77,6 @@ def show(event: Event) -> None:
 
 def make_agent(tools: Sequence[ToolSource], model: Model, options: argparse.Namespace) -> CodeActAgent:
     """Return the agent that the options describe."""
-    tags = DIALECTS[options.dialect or model.dialect].action
-    grammar = action_grammar(resolve_tools(tools), tags) if options.constrain else None
     return CodeActAgent(
         tools=tools,
         model=model,
@@ -87,7 +84,8 @@ def make_agent(tools: Sequence[ToolSource], model: Model, options: argparse.Name
         dialect=options.dialect,
         check=options.check,
         max_turns=options.turns,
-        sampling=Sampling(grammar=grammar),
+        constrain=options.constrain,
+        journal=False,
     )
 
 

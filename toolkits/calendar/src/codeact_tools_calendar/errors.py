@@ -5,7 +5,13 @@ CalendarError
 ├── UnknownRegion
 ├── UnknownTimeZone
 ├── InvalidPeriod
-└── InvalidTime
+├── InvalidTime
+└── AgendaError
+    ├── UnknownCalendar
+    ├── InvalidCalendar
+    ├── UnknownEvent
+    ├── Conflict
+    └── CalendarChanged
 """
 
 from __future__ import annotations
@@ -35,7 +41,31 @@ class InvalidPeriod(CalendarError):
 
 
 class InvalidTime(CalendarError):
-    """The wall-clock time carries a zone already, or does not exist in its zone."""
+    """The wall-clock time does not exist in its zone, carries a zone already, or is out of range."""
+
+
+class AgendaError(CalendarError):
+    """Base of the errors of calendars in files."""
+
+
+class UnknownCalendar(AgendaError):
+    """The folder has no calendar of this name."""
+
+
+class InvalidCalendar(AgendaError):
+    """The file, or a series of events in it, is none that can be used."""
+
+
+class UnknownEvent(AgendaError):
+    """The calendar has no such event, or no longer."""
+
+
+class Conflict(AgendaError):
+    """The time is taken."""
+
+
+class CalendarChanged(AgendaError):
+    """Somebody else has changed the file since it was opened."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

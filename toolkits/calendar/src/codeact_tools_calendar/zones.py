@@ -16,7 +16,7 @@ def _known_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_named(name: str) -> ZoneInfo:
     """Return a zone by its IANA name.
 
     Raises:
@@ -57,11 +57,11 @@ def convert_time(time: datetime, from_zone: str, to_zone: str) -> datetime:
     """
     if time.tzinfo is not None:
         raise InvalidTime(f"{time.isoformat()} has a zone already; pass it without one: {time.replace(tzinfo=None)!r}")
-    source, target = _zone(from_zone), _zone(to_zone)
+    source, target = zone_named(from_zone), zone_named(to_zone)
     local = time.replace(tzinfo=source)
     try:
         moment = local.astimezone(UTC)
-        converted = _with_fixed_offset(moment, target)
+        converted = with_fixed_offset(moment, target)
     except OverflowError as error:
         raise InvalidTime(f"{time} in {from_zone} is outside the calendar in {to_zone}") from error
     if moment.astimezone(source).replace(tzinfo=None) != time:
@@ -69,7 +69,7 @@ def convert_time(time: datetime, from_zone: str, to_zone: str) -> datetime:
     return converted
 
 
-def _with_fixed_offset(moment: datetime, zone: ZoneInfo) -> datetime:
+def with_fixed_offset(moment: datetime, zone: ZoneInfo) -> datetime:
     """Return ``moment`` as ``zone`` shows it, with a fixed offset: any reader of the value understands that."""
     return datetime.fromisoformat(moment.astimezone(zone).isoformat())
 
@@ -91,4 +91,4 @@ def current_time(zone: str = "UTC") -> datetime:
         >>> current_time("Europe/Berlin").utcoffset() >= current_time("UTC").utcoffset()
         True
     """
-    return _with_fixed_offset(datetime.now(UTC).replace(microsecond=0), _zone(zone))
+    return with_fixed_offset(datetime.now(UTC).replace(microsecond=0), zone_named(zone))
