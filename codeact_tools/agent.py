@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from ._portal import Portal
 from .answers import AnswerBox
 from .approvals import Approval, Policy
-from .configuration import changed_tools, describe
+from .configuration import changed_settings, changed_tools, describe
 from .dialects import DIALECTS, Dialect
 from .errors import (
     AnswerInvalid,
@@ -285,7 +285,7 @@ class Conversation:
     def __init__(self, agent: CodeActAgent, *, output_type: Any = str, past: Past | None = None) -> None:
         self.run_id = past.run_id if past else uuid.uuid4().hex
         self._agent = agent
-        self._dialect = agent.dialect
+        self._dialect = _dialect_of(past, agent) if past else agent.dialect
         self._answers = AnswerBox(output_type)
         self._past = past
         journal, problem = agent.open_journal()
@@ -305,7 +305,7 @@ class Conversation:
         )
         prompt = system_prompt(
             self.session.registry,
-            agent.dialect,
+            self._dialect,
             allow_imports=self.session.allow_imports,
             answer_tool=self._answers.tool_name,
             budget=agent.prompt_tokens,
@@ -315,7 +315,7 @@ class Conversation:
         """The history, as the model reads it."""
         self._notes = (*prompt.notes, *filter(None, [problem, journal.lost if journal else None]))
         self._configuration = describe(agent, self.session, seed=seed, output_type=output_type)
-        self._grammar = action_grammar(self.session.registry, agent.dialect.action) if agent.constrain else None
+        self._grammar = action_grammar(self.session.registry, self._dialect.action) if agent.constrain else None
         self._cut = Cut(**past.cut) if past and past.cut else UNCUT
         """What of the history the model does not read any longer."""
         self._tasks = list(past.task_places) if past else []
@@ -329,7 +329,11 @@ class Conversation:
 
     async def __aexit__(self, *exc: object) -> None:
         with self._held:
-            await self.session.aclose()
+            try:
+                await self.session.aclose()
+            finally:
+                if self._log is not None:
+                    self._log.close()
 
     async def arun(self, task: str, *, on_event: Callable[[Event], None] | None = None) -> RunResult[Any]:
         """Solve one more task; see `CodeActAgent.run`."""
@@ -378,13 +382,14 @@ class Conversation:
     async def _run(self, task: str | None, emit: Callable[[Event], None]) -> RunFinished:
         """One task, from its first event to its last."""
         past = self._take_past(task)
-        if past is not None and past.status == "finished":
+        if task is None and past is not None and past.status == "finished":
             assert isinstance(past.ending, RunFinished)  # noqa: S101 - that is what finished it
             return past.ending.model_copy(update={"answer": self._answers.revive(past.answer)})
+        before, past = (past, None) if task is not None else (None, past)
         self._emit = emit
         self.session.on_event = emit
         self._answers.clear()
-        known = len(self.messages)
+        known = past.task_places[-1] if past else len(before.messages if before else self.messages)
         started = time.perf_counter()
         spent = [Usage(), *(past.usage if past else ())]
 
@@ -393,15 +398,18 @@ class Conversation:
 
         try:
             self._begin()
-            await self.session.aopen()
-            if past is None:
-                self._tasks.append(known)
-                self._tell(self._opening(task or ""))
-                self._say(("user", self._dialect.task.replace("{task}", task or "")))
+            if past is None and before is None:
+                await self._open_for(task or "", known)
+            else:
+                await self.session.aopen()
             for note in self._notes:
                 self._tell(WarningRaised(message=note))
+            self._past = None
             if past is not None:
                 await self._rebuild(past)
+            elif before is not None:
+                await self._rebuild(before)
+                self._state(task or "", known)
             answer = await self._in_time(self._solve(spent, past))
         except RunPaused as pause:
             self._forget(known)
@@ -417,10 +425,21 @@ class Conversation:
             self._tell_failure("Cancelled", "The run was cancelled.", total())
             raise
         finished = RunFinished(answer=answer, usage=total())
-        self._tell(finished, durable=True)
-        if self._log is not None:
-            self._log.messages([(self.messages[-1].role, self.messages[-1].content)])
+        last = self.messages[-1]
+        self._tell(finished, {"messages": [[last.role, last.content]]}, durable=True)
         return finished
+
+    async def _open_for(self, task: str, known: int) -> None:
+        """Open the sandbox and state the task, which is recorded also where there is no sandbox."""
+        try:
+            await self.session.aopen()
+        finally:
+            self._state(task, known)
+
+    def _state(self, task: str, known: int) -> None:
+        self._tasks.append(known)
+        self._tell(self._opening(task))
+        self._say(("user", self._dialect.task.replace("{task}", task)))
 
     def _forget(self, known: int) -> None:
         """Drop the task at hand: a history that ends in the middle of a task would confuse the next one."""
@@ -456,13 +475,18 @@ class Conversation:
 
     def _take_past(self, task: str | None) -> Past | None:
         """What the journal says of an unfinished task, where the task is to go on with that."""
-        past, self._past = self._past, None
+        past = self._past
         if task is not None and not task.strip():
             raise ConfigurationError("The task is empty; say what to do.")
         if task is None and past is None:
             raise ConfigurationError("There is no task to go on with; give one.")
-        if task is not None and past is not None:
+        if task is not None and past is not None and past.status != "finished":
             raise ConfigurationError("Finish the resumed task first: ago_on().")
+        if past is not None and not past.tasks:
+            raise ConfigurationError(
+                f"The run {self.run_id} broke off before its task was recorded, so there is nothing to go on with; "
+                "start it again."
+            )
         return past
 
     def _begin(self) -> None:
@@ -485,9 +509,20 @@ class Conversation:
             )
         calls = sum(call.known is not None for call in past.calls.values())
         self._tell(RunResumed(run_id=self.run_id, actions=len(past.to_rebuild), calls=calls))
-        for difference in await self.session.rebuild(past.to_rebuild):
-            self._tell(difference)
+        if settings := changed_settings(past.configuration, self._configuration):
+            self._tell(WarningRaised(message=f"The run goes on with another configuration: {settings}."))
         self.messages[:] = [Message(cast(Role, role), content) for role, content in past.messages]
+        if len(self.messages) == past.task_places[-1]:  # it broke off right there
+            self._say(("user", self._dialect.task.replace("{task}", past.tasks[-1])))
+        try:
+            for difference in await self.session.rebuild(past.to_rebuild):
+                self._tell(difference)
+        except RunDiverged as error:
+            if settings:
+                raise RunDiverged(f"{error} The configuration has changed since: {settings}.") from error
+            raise
+        if past.acting and past.actions[-1].observation is not None:
+            self.session.answer_again(past.actions[-1])
 
     def _tell(self, event: Event, data: Mapping[str, Any] | None = None, *, durable: bool = False) -> None:
         if self._log is not None and self._begun and not isinstance(event, TextDelta):
@@ -565,10 +600,11 @@ class Conversation:
 
     async def _act(self, code: str, resumed: Past | None) -> Observation:
         """Run the action of this turn, or what is left of it."""
-        if resumed is None or not resumed.acting:
-            return await self.session.arun(code)
-        unfinished = resumed.actions[-1]
-        return unfinished.observation or await self.session.go_on(unfinished)
+        unfinished = resumed.actions[-1] if resumed is not None and resumed.acting else None
+        if unfinished is not None and unfinished.observation is not None:
+            return unfinished.observation
+        self._answers.clear()  # what an action gave that failed afterwards is no answer
+        return await (self.session.arun(code) if unfinished is None else self.session.go_on(unfinished))
 
     async def _written(self) -> Written:
         """Ask the model with what fits into its window; with less, where it refuses that."""
@@ -682,6 +718,19 @@ def _read_dialect(dialect: str | Dialect) -> Dialect:
         return DIALECTS[dialect]
     except KeyError:
         raise ConfigurationError(f"dialect={dialect!r} is not known; there are {', '.join(DIALECTS)}.") from None
+
+
+def _dialect_of(past: Past, agent: CodeActAgent) -> Dialect:
+    """The dialect of the recorded replies, whichever the model prefers that goes on."""
+    name = past.configuration.get("dialect", agent.dialect.name)
+    if name == agent.dialect.name:
+        return agent.dialect
+    if name in DIALECTS:
+        return DIALECTS[name]
+    raise ConfigurationError(
+        f"The run {past.run_id} was written in the dialect {name!r}, which is not known here; resume it with an agent "
+        "that has dialect=... as then."
+    )
 
 
 _RUN_LIMITS: TypeAdapter[RunLimits] = TypeAdapter(RunLimits)

@@ -64,7 +64,7 @@ class AnswerBox:
             AnswerInvalid: It does not fit ``output_type``.
         """
         try:
-            return self._adapter.validate_python(recorded)
+            return self._adapter.validate_json(json.dumps(recorded))
         except ValidationError as error:
             raise AnswerInvalid(
                 f"The recorded answer {recorded!r} is no {self.output_type!r}; give its type."

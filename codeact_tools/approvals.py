@@ -12,15 +12,18 @@ somebody's consent; in the run of an agent those of destructive tools, too; all 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from .errors import ConfigurationError
 from .events import CallRecord
 
 T = TypeVar("T")
+DONE: Final = "it happened already"
+"""The reason of a decision by `Done`."""
 
 
 class CallRequest(CallRecord):
@@ -99,7 +102,12 @@ async def ask(approve: Approve, call: CallRequest) -> Verdict:
     answer = await _heard(approve, call)
     if isinstance(answer, Allow | Deny | Done):
         return answer
-    return Allow() if answer else Deny()
+    if isinstance(answer, bool):
+        return Allow() if answer else Deny()
+    raise ConfigurationError(
+        f"{_name(approve)!r}, which decides about calls, returned {answer!r} for {call.tool}; return True, False, "
+        "Allow(), Deny(reason) or Done(result)."
+    )
 
 
 async def _heard(decides: Callable[[CallRequest], T | Awaitable[T]], call: CallRequest) -> T:
@@ -107,7 +115,10 @@ async def _heard(decides: Callable[[CallRequest], T | Awaitable[T]], call: CallR
     try:
         said = decides(call)
         return await said if inspect.isawaitable(said) else said
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
         raise ConfigurationError(
             f"{_name(decides)!r}, which decides about calls, raised {type(error).__name__} for {call.tool}: {error}"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -52,6 +53,30 @@ def changed_tools(then: Mapping[str, Any], now: Mapping[str, Any], *, used: Iter
             changes.append(f"{name} was {before[name]['signature']!r} and is {after[name]['signature']!r}")
         elif before[name]["effects"] != after[name]["effects"]:
             changes.append(f"the effects of {name} were {before[name]['effects']} and are {after[name]['effects']}")
+    return "; ".join(changes)
+
+
+_CONCERNS_THE_ACTIONS = (
+    "model", "sandbox", "check", "allow_imports", "packages", "limits", "observation_chars", "instructions",
+    "python",
+)  # fmt: skip
+
+
+def changed_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How two configurations differ besides their tools, in words; "" where they do not.
+
+    >>> changed_settings({"model": "a", "check": "block"}, {"model": "b", "check": "block"})
+    "model was 'a' and is 'b'"
+    """
+    now = json.loads(json.dumps(now, default=repr))
+    changes: list[str] = []
+    for name in _CONCERNS_THE_ACTIONS:
+        before, after = then.get(name), now.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            names = [each for each in after if each in before and before[each] != after[each]]
+            changes += [f"{name}.{each} was {before[each]!r} and is {after[each]!r}" for each in names]
+        elif name in then and before != after:
+            changes.append(f"{name} was {before!r} and is {after!r}")
     return "; ".join(changes)
 
 

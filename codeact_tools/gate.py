@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
-from .approvals import Allow, Approval, Ask, CallRequest, Deny, Done, Policy, Verdict, ask, decide
+from .approvals import DONE, Allow, Approval, Ask, CallRequest, Deny, Done, Policy, Verdict, ask, decide
 from .errors import ToolDenied
 from .events import ApprovalDecided, ApprovalRequested, CallRecord
 from .journal import PastCall
 from .tools import ToolSpec
 
 UNKNOWN_END = "it had started when the run broke off, and whether it took effect is not known"
-
-_DONE = "it happened already"
-Tell = Callable[[ApprovalRequested | ApprovalDecided], None]
+Tell = Callable[[ApprovalRequested | ApprovalDecided, "dict[str, Any] | None"], None]
 
 
 class Gate:
@@ -68,34 +67,35 @@ class Gate:
         Raises:
             ToolDenied: It must not run; the reason is for the action.
         """
-        decision = await self._decision(spec, call, past)
-        if isinstance(decision, Allow) and decision.arguments is None:
-            return decision
-        if isinstance(decision, Ask):
-            verdict, by = await self._asked(call.model_copy(update={"reason": decision.reason}), past, tell)
-        else:
+        decision = await decide(self._policies, call, default=self._default(spec))
+        settled = None if past is None else _settled(past)
+        verdict: Verdict
+        if isinstance(decision, Deny):
             verdict, by = decision, "policy"
-        tell(_event(call, verdict, by))
+        elif past is not None and past.decision is not None and settled is not None:
+            verdict, by = settled, past.decision.by  # a policy that says yes today does not overrule somebody's word
+        else:
+            if past is not None and past.started and not spec.repeatable:
+                decision = Ask(UNKNOWN_END)
+            if isinstance(decision, Ask):
+                verdict, by = await self._asked(call.model_copy(update={"reason": decision.reason}), past, tell)
+            elif decision.arguments is None:
+                return decision
+            else:
+                verdict, by = decision, "policy"
+        tell(_event(call, verdict, by), {"done": past.done[0]} if past is not None and past.done else None)
         if isinstance(verdict, Deny):
             why = f": {verdict.reason.rstrip('.')}" if verdict.reason else ""
             raise ToolDenied(f"The call of {call.tool} was not approved{why}.")
         return verdict
 
-    async def _decision(self, spec: ToolSpec, call: CallRequest, past: PastCall | None) -> Allow | Deny | Ask:
-        decision = await decide(self._policies, call, default=self._default(spec))
-        if past is not None and past.started and not spec.repeatable and not isinstance(decision, Deny):
-            return Ask(UNKNOWN_END)
-        return decision
-
     async def _asked(self, call: CallRequest, past: PastCall | None, tell: Tell) -> tuple[Verdict, str]:
-        if past is not None and past.decision is not None:
-            return _recorded(past.decision), past.decision.by
         unknown = call.reason == UNKNOWN_END
         pauses = self._approve == "pause" or (unknown and self._approve is None)
         if not callable(self._approve) and not (pauses and self.can_pause):
             raise ToolDenied(f"{call.tool} needs approval ({call.reason}), and nobody is there to give it.")
         if past is None or past.asked != call.reason:
-            tell(ApprovalRequested(call=_record(call), reason=call.reason))
+            tell(ApprovalRequested(call=_record(call), reason=call.reason), None)
         if callable(self._approve):
             with self.hold_clock():
                 return await ask(self._approve, call), "callback"
@@ -104,8 +104,13 @@ class Gate:
         return verdict, ""
 
 
-def _recorded(decision: ApprovalDecided) -> Verdict:
-    return Allow(decision.arguments) if decision.verdict == "allow" else Deny(decision.reason)
+def _settled(past: PastCall) -> Verdict | None:
+    """What was decided before the run was resumed."""
+    if past.decision is None:
+        return None
+    if past.decision.verdict == "deny":
+        return Deny(past.decision.reason)
+    return Done(past.done[0]) if past.done else Allow(past.decision.arguments)
 
 
 def _record(call: CallRequest) -> CallRecord:
@@ -113,15 +118,12 @@ def _record(call: CallRequest) -> CallRecord:
 
 
 def _event(call: CallRequest, verdict: Verdict, by: str) -> ApprovalDecided:
+    arguments = verdict.arguments if isinstance(verdict, Allow) else None
     return ApprovalDecided(
         call_id=call.id,
         tool=call.tool,
         verdict="deny" if isinstance(verdict, Deny) else "allow",
-        arguments=dict(verdict.arguments) if isinstance(verdict, Allow) and verdict.arguments is not None else None,
-        reason=verdict.reason
-        if isinstance(verdict, Deny)
-        else "it happened already"
-        if isinstance(verdict, Done)
-        else "",
+        arguments=None if arguments is None else dict(arguments),
+        reason=verdict.reason if isinstance(verdict, Deny) else DONE if isinstance(verdict, Done) else "",
         by=by,
     )

@@ -12,7 +12,6 @@ from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
-from itertools import zip_longest
 from typing import Any, Final, Literal
 
 from .answers import ANSWER_TOOL
@@ -40,10 +39,11 @@ from .events import (
     ToolCalled,
     ToolReported,
     ToolReturned,
+    WarningRaised,
 )
 from .gate import Gate
-from .invocation import call_here, finish_awaitable, without_host_paths
-from .journal import HIDDEN, PastCall, RunLog
+from .invocation import call_here, finish_awaitable, in_thread, without_host_paths
+from .journal import HIDDEN, PastAction, PastCall, RunLog, holds_hidden
 from .recall import Recall, RecordedTool
 from .registry import ToolRegistry
 from .sandbox.bridge import CallRefused, Stream, Work
@@ -67,6 +67,7 @@ class HostCalls:
         calls: How many calls the run has made already.
         made: The same by tool.
         recorded: Tools that only the journal knows.
+        lossy: Whether values of the actions come from a journal, which keeps no secrets.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class HostCalls:
         calls: int = 0,
         made: Mapping[str, int] | None = None,
         recorded: Mapping[str, RecordedTool] | None = None,
+        lossy: bool = False,
     ) -> None:
         self._registry = registry
         self._codec = codec
@@ -91,7 +93,10 @@ class HostCalls:
         """When the next call of a tool with a rate may start."""
         self._count = calls
         self._recorded_tools = recorded or {}
+        self.lossy = lossy
         self._recall: Recall | None = None
+        self._broken_off = False
+        """Whether the action ended in the middle, because its guest did or the run was cancelled."""
         self._listener: Callable[[Event], None] | None = None
         self._turn = 0
         self._specs: dict[str, ToolSpec] = {}
@@ -99,6 +104,8 @@ class HostCalls:
         self._places: dict[str, asyncio.Semaphore] = {}
         self._results: dict[str, tuple[object, Any]] = {}
         self._calls: list[_Call] = []
+        self._given = 0
+        """Items of streams."""
         self.output: list[tuple[OutputStream, str]] = []
         """What the current action printed."""
         self.in_threads: set[int] = set()
@@ -131,6 +138,7 @@ class HostCalls:
         self.loop = asyncio.get_running_loop()
         self._listener = listener
         self._recall = recall
+        self._broken_off = False
         self._calls = []
         self._gate.waiting.clear()
         self.output = []
@@ -140,6 +148,10 @@ class HostCalls:
         """Whether the action may have to stop for a decision that nobody here gives."""
         return self._gate.may_pause(resumed=self._recall is not None and not self._recall.finished)
 
+    def broke_off(self) -> None:
+        """The action has ended in the middle: it closed none of the streams that are open."""
+        self._broken_off = True
+
     async def settle(self) -> None:
         """Wait a while for the threads of calls that nobody waits for any longer, so that their end is on record."""
         with suppress(TimeoutError):
@@ -148,18 +160,23 @@ class HostCalls:
                     await asyncio.sleep(0.01)
 
     async def stalled(self) -> list[CallRequest]:
-        """Wait until the action can only go on after a decision that nobody here gives; return what is to be decided.
+        """Wait until the action can only go on after a decision that nobody here gives.
+
+        Returns what is to be decided, without what the tools declare secret.
 
         A call that comes later than this notices is made again when the run is resumed.
         """
-        seen = -1
+        seen = (-1, -1)
         while True:
             await asyncio.sleep(_STALL_SECONDS)
-            waiting = self._gate.waiting
-            running = sum(not call.seconds and call.key not in waiting for call in self._calls)
-            if waiting and not running and len(self._calls) == seen:
-                return [waiting[key] for key in sorted(waiting)]
-            seen = len(self._calls)
+            waiting, now = self._gate.waiting, (len(self._calls), self._given)
+            running = sum(not (call.seconds or call.idle) and call.key not in waiting for call in self._calls)
+            if waiting and not running and now == seen:
+                return [self._shown_request(waiting[key]) for key in sorted(waiting)]
+            seen = now
+
+    def _shown_request(self, request: CallRequest) -> CallRequest:
+        return request.model_copy(update={"arguments": self._shown_names(request.tool, request.arguments)})
 
     def release(self) -> None:
         """Forget everything that calls have left behind, with the values whose handles the actions hold."""
@@ -223,16 +240,18 @@ class HostCalls:
             if past is not None or self._gate.concerns(spec):
                 verdict = await self._gate.let_through(spec, self._request(call, spec), past, self._note)
                 if isinstance(verdict, Done):
-                    value = spec.check_result(verdict.result)
-                    return self._finished(call, value, self.encode(spec, value))
+                    return self._taken_as_done(call, spec, verdict.result)
                 if verdict.arguments is not None:
-                    bound = spec.rebind(verdict.arguments)
+                    secret = self._known(call.tool).hidden_names(call.arguments)
+                    own = {name: value for name, value in call.arguments.items() if name in secret}
+                    bound = spec.rebind({**own, **verdict.arguments})
                     call.arguments = bound.arguments
             if past is None or not past.started:
                 await self._admit(spec)
-            self.started(call)
+            await self.begin_durably(call)
             self._tell(ToolCalled, call)
             if spec.streams:
+                call.idle = True
                 return Stream(self._items(spec, await invoke(spec, bound, self._context(spec, call.key)), call))
             value, answer = await self._result(spec, bound, call)
         except _ENDS_THE_RUN:
@@ -243,11 +262,27 @@ class HostCalls:
             if call.key not in self._gate.waiting:  # the run pauses, and the call is still to be decided about
                 self.finish(call, error="cancelled", answer=_CANCELLED)
             raise
-        return self._finished(call, value, answer)
+        await self.finish_durably(call, value, answer)
+        return answer
 
-    def _finished(self, call: _Call, value: object, answer: Any) -> Any:
+    def _taken_as_done(self, call: _Call, spec: ToolSpec, result: Any) -> Any:
+        """The result of a call that somebody says has happened."""
+        if spec.streams:
+            return Stream(self._done_items(call, spec, result))
+        value = spec.check_result(result)
+        answer = self.encode(spec, value)
         self.finish(call, result=value, answer={"value": answer})
         return answer
+
+    def _done_items(self, call: _Call, spec: ToolSpec, result: Any) -> AsyncGenerator[Any]:
+        if not isinstance(result, list | tuple):
+            raise InvalidResult(f"{spec.qualified} yields items, so what it gave is a list, not {result!r}.")
+        items = [self.encode(spec, spec.check_item(item)) for item in result]
+        if self._log is not None:
+            for item in items:
+                self._log.item(call.key, HIDDEN if call.hides("return") else item)
+        self.finish(call, result=f"{len(items)} items", answer={"items": "end"})
+        return _again(items, "end")
 
     # ---- calls of an action that runs again --------------------------------------------------------------------------
 
@@ -257,14 +292,22 @@ class HostCalls:
             return self._new_after(recall, tool, args, kwargs)
         call = _Call(past.key, tool, args, kwargs)
         self._calls.append(call)
-        if recall.knows_end(past) and (tool != ANSWER_TOOL or self._find(tool) is None):
+        if recall.knows_end(past) and (recall.finished or tool != ANSWER_TOOL or self._find(tool) is None):
             return self._recorded(call, past.answer if recall.finished else past.known, past)
         return self._live(call, past)
+
+    def answer_again(self, action: PastAction) -> None:
+        """Give the typed answer that a finished action gave, once more."""
+        for past in action.calls:
+            if past.record.tool == ANSWER_TOOL and past.answer is not None and "value" in past.answer:
+                spec, bound = self._bind(ANSWER_TOOL, past.args, past.kwargs)
+                call_here(spec, bound)
 
     async def _new_after(self, recall: Recall, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """A call that the record does not have."""
         call = self._new(tool, args, kwargs)
-        await recall.admit(tool)
+        with self._gate.hold_clock():
+            await recall.admit(tool)
         return await self._live(call, None)
 
     async def _live(self, call: _Call, past: PastCall | None) -> Any:
@@ -283,7 +326,7 @@ class HostCalls:
                 raise CallRefused(**refusal)
             case {"items": end}:
                 return Stream(_again(past.items, end))
-            case {"value": value} if value != HIDDEN:
+            case {"value": value} if value != HIDDEN or self._log is None:
                 await self._revive(call, value)
                 return value
             case {"value": _}:
@@ -292,19 +335,30 @@ class HostCalls:
 
     async def _ask_again(self, call: _Call) -> Any:
         """The result was a secret, so the record does not have it."""
-        spec, bound = self._bind(call.tool, call.args, call.kwargs)
-        if not spec.repeatable:
+        spec = self._find(call.tool)
+        if spec is None or not spec.repeatable:
             raise CallRefused("ToolFailed", f"The result of {call.tool} was secret and is not known any longer.")
-        return (await self._result(spec, bound, call))[1]
+        try:
+            spec, bound = self._bind(call.tool, call.args, call.kwargs)
+            return (await self._result(spec, bound, call))[1]
+        except _ENDS_THE_RUN:
+            raise
+        except Exception as error:
+            raise self.refusal(call.tool, error) from error
 
     async def _revive(self, call: _Call, value: Any) -> None:
         """Make the host's value behind a recorded handle anew, where the tool may be called again for it."""
-        if not (isinstance(value, dict) and value.get("$") == "handle") or self._find(call.tool) is None:
+        is_handle = isinstance(value, dict) and value.get("$") == "handle"
+        if not is_handle or self._log is None or self._find(call.tool) is None:
             return
-        spec, bound = self._bind(call.tool, call.args, call.kwargs)
-        if spec.repeatable:
-            made = spec.check_result(await invoke(spec, bound, self._context(spec, call.key)))
-            self._codec.adopt(value["v"]["id"], made)
+        try:
+            spec, bound = self._bind(call.tool, call.args, call.kwargs)
+            if spec.repeatable:
+                made = spec.check_result(await invoke(spec, bound, self._context(spec, call.key)))
+                self._codec.adopt(value["v"]["id"], made)
+        except Exception as error:
+            message = f"{call.tool} was called again for the value behind its handle, in vain: {error}"
+            self._note_event(WarningRaised(message=message))
 
     # ---- records -----------------------------------------------------------------------------------------------------
 
@@ -314,6 +368,21 @@ class HostCalls:
             args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
             event = ToolCalled(call=self._shown(call))
             self._log.event(event, {"args": args, "kwargs": kwargs}, durable=not call.repeatable)
+
+    async def begin_durably(self, call: _Call) -> None:
+        """`started`, on the event loop, which does not wait for the disk."""
+        if self._log is None or call.repeatable:
+            self.started(call)
+        else:
+            await _undisturbed(in_thread(self.started, call))
+
+    async def finish_durably(self, call: _Call, result: object, answer: Any) -> None:
+        """`finish`, on the event loop, which does not wait for the disk."""
+        if self._log is None or call.repeatable:
+            self.ended(call, result, None, {"value": answer})
+        else:
+            await _undisturbed(in_thread(self.ended, call, result, None, {"value": answer}))
+        self._tell(ToolReturned, call)
 
     def finish(
         self, call: _Call, *, result: object = None, error: str | None = None, answer: Mapping[str, Any]
@@ -328,8 +397,7 @@ class HostCalls:
         if self._log is None or call.recalled:
             return
         if "value" in answer and call.hides("return"):
-            if isinstance(answer["value"], str):
-                self._log.redact.hide([answer["value"]])
+            self._log.redact.hide([answer["value"]])
             answer = {"value": HIDDEN}
         args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
         data = {"answer": answer, "args": args, "kwargs": kwargs}
@@ -346,10 +414,11 @@ class HostCalls:
         self.finish(call, error=f"{type(error).__name__}: {error}", answer=as_answer(refusal))
         return refusal
 
-    def _note(self, event: ApprovalRequested | ApprovalDecided) -> None:
+    def _note(self, event: ApprovalRequested | ApprovalDecided, data: dict[str, Any] | None) -> None:
         """Record what was asked or decided, and tell the listener."""
         if self._log is not None:
-            self._log.event(*self._noted(event), durable=True)
+            shown, arguments = self._noted(event)
+            self._log.event(shown, data or arguments, durable=True)
         if self._listener is not None:
             self._listener(event)
 
@@ -358,35 +427,37 @@ class HostCalls:
     ) -> tuple[ApprovalRequested | ApprovalDecided, dict[str, Any] | None]:
         """The event without secrets, and what resuming needs besides."""
         if isinstance(event, ApprovalDecided):
-            secrets = self._secrets_of(event.tool)
-            return event.model_copy(update={"arguments": event.arguments and _hidden(event.arguments, secrets)}), None
+            shown = event.arguments and self._shown_names(event.tool, event.arguments)
+            return event.model_copy(update={"arguments": shown}), None
         call = next(call for call in self._calls if call.key == event.call.id)
         args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
         return event.model_copy(update={"call": self._shown(call)}), {"args": args, "kwargs": kwargs}
 
     def _shown(self, call: _Call) -> CallRecord:
         """The call without what its tool declares secret."""
-        record, secrets = call.record(), self._secrets_of(call.tool)
+        record, secrets = call.record(), self._known(call.tool).secrets
         if not secrets:
             return record
-        hidden: dict[str, Any] = {"arguments": _hidden(record.arguments, secrets)}
+        hidden: dict[str, Any] = {"arguments": self._shown_names(call.tool, record.arguments)}
         if "return" in secrets and record.error is None:
             hidden["result"] = HIDDEN
         return record.model_copy(update=hidden)
 
+    def _shown_names(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments by name without what the tool declares secret."""
+        known = self._known(tool)
+        secret = known.hidden_names(arguments) if known.secrets else ()
+        return {name: HIDDEN if name in secret else value for name, value in arguments.items()}
+
     def _shown_arguments(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments as they came over the bridge, without what the tool declares secret."""
-        names, secrets = self._known(tool)
-        if not secrets:
+        known = self._known(tool)
+        if not known.secrets:
             return args, kwargs
+        shown, named, secrets = known.hidden(args, kwargs)
         if self._log is not None:
-            hidden = [value for name, value in (*zip(names, args, strict=False), *kwargs.items()) if name in secrets]
-            self._log.redact.hide(value for value in hidden if isinstance(value, str))
-        shown = [HIDDEN if name in secrets else value for name, value in zip_longest(names[: len(args)], args)]
-        return shown, _hidden(kwargs, secrets)
-
-    def _secrets_of(self, tool: str) -> frozenset[str]:
-        return self._known(tool).secrets
+            self._log.redact.hide(secrets)
+        return shown, named
 
     def _known(self, tool: str) -> RecordedTool:
         """Parameters and secrets of a tool; none where nobody knows it, and its call will be denied."""
@@ -394,8 +465,9 @@ class HostCalls:
             return found
         spec = self._find(tool)
         if spec is None:
-            return RecordedTool((), frozenset())
-        return RecordedTool(tuple(parameter.name for parameter in spec.parameters), spec.options.secrets)
+            return RecordedTool()
+        names = tuple((parameter.name, parameter.kind) for parameter in spec.parameters) if spec.options.secrets else ()
+        return RecordedTool(names, spec.options.secrets)
 
     def _find(self, tool: str) -> ToolSpec | None:
         spec = self._specs.get(tool)
@@ -426,6 +498,11 @@ class HostCalls:
                 spec = self._specs[tool] = self._registry.get(tool)
             except RegistryError as error:
                 raise ToolDenied(str(error)) from error
+        if self.lossy and tool != ANSWER_TOOL and holds_hidden([args, kwargs]):
+            raise ToolDenied(
+                f"{tool}: an argument holds {HIDDEN!r}, which stands for a secret that was not recorded, so it is gone "
+                "since the run was resumed; get the value again."
+            )
         decode = self._codec.decode
         try:
             values = [decode(value) for value in args]
@@ -526,9 +603,9 @@ class HostCalls:
         except WireError as error:
             raise InvalidResult(f"{spec.qualified} returned what cannot be sent to the action: {error}") from error
 
-    async def _items(self, spec: ToolSpec, values: AsyncGenerator[object], call: _Call) -> AsyncIterator[Any]:
+    async def _items(self, spec: ToolSpec, values: AsyncGenerator[object], call: _Call) -> AsyncGenerator[Any]:
         """Validate and encode a stream item by item; the record closes with their number."""
-        count = 0
+        count, call.idle = 0, False
         try:
             async with aclosing(values):
                 async for value in values:
@@ -536,12 +613,17 @@ class HostCalls:
                     item = self.encode(spec, spec.check_item(value))
                     if self._log is not None:
                         self._log.item(call.key, HIDDEN if call.hides("return") else item)
+                    self._given += 1
+                    call.idle = True
                     yield item
+                    call.idle = False
         except _ENDS_THE_RUN:
             raise
         except Exception as error:
             raise self._refused(call, error) from error
-        except BaseException:  # the action wants no more, or it ended
+        except BaseException:
+            if self._broken_off:  # nobody knows what more the action would have taken
+                raise
             self.finish(call, result=f"{count} items, then closed", answer={"items": "closed"})
             raise
         else:
@@ -581,7 +663,8 @@ class _Call:
     """What is known about one call so far."""
 
     __slots__ = (
-        "args", "arguments", "error", "key", "kwargs", "recalled", "result", "seconds", "spec", "started", "tool",
+        "args", "arguments", "error", "idle", "key", "kwargs", "recalled", "result", "seconds", "spec", "started",
+        "tool",
     )  # fmt: skip
 
     def __init__(self, key: int, tool: str, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -597,6 +680,8 @@ class _Call:
         self.started = time.perf_counter()
         self.recalled = False
         """Whether the journal has its end already."""
+        self.idle = False
+        """Whether it is a stream that nobody has asked for its next item."""
 
     @property
     def repeatable(self) -> bool:
@@ -681,7 +766,7 @@ class _PlainCall:
         """Answer on the event loop, with what the function's awaitable gives; by default it is called now."""
         host, call = self._host, self._call
         if value is None:
-            host.started(call)
+            await host.begin_durably(call)
         try:
             value = call_here(self._spec, self._bound) if value is None else value
             result, answer = self._checked(await finish_awaitable(self._spec, value))
@@ -692,12 +777,18 @@ class _PlainCall:
         except BaseException:
             host.finish(call, error="cancelled", answer=_CANCELLED)
             raise
-        host.finish(call, result=result, answer={"value": answer})
+        await host.finish_durably(call, result, answer)
         return answer
 
 
-def _hidden(arguments: Mapping[str, Any], secrets: frozenset[str]) -> dict[str, Any]:
-    return {name: HIDDEN if name in secrets else value for name, value in arguments.items()}
+async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for ``work`` to its end, also where the wait is cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def as_answer(refusal: CallRefused) -> dict[str, Any]:
@@ -705,7 +796,7 @@ def as_answer(refusal: CallRefused) -> dict[str, Any]:
     return {"raise": {"type": refusal.type, "message": refusal.message, "fields": refusal.fields}}
 
 
-async def _again(items: list[Any], end: str) -> AsyncIterator[Any]:
+async def _again(items: list[Any], end: str) -> AsyncGenerator[Any]:
     """The items of a recorded stream.
 
     Raises:

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from .errors import RunDiverged
-from .journal import PastAction, PastCall, identity
+from .journal import HIDDEN, PastAction, PastCall, fits, holds_hidden, identity
 
 QUIET_SECONDS: Final = 1.0
 """How long a call that the record does not have waits for those that it has: parallel calls arrive in any order."""
+LONGEST_WAIT: Final = 10.0
+"""Seconds: calls that came late the first time are waited for as long as they took, but no longer than this."""
 
 
 class RecordedTool(NamedTuple):
-    """What a journal knows of a tool whose code is not there."""
+    """What is known of a tool's parameters, also where its code is not there."""
 
-    parameters: tuple[str, ...]
-    secrets: frozenset[str]
+    parameters: tuple[tuple[str, str], ...] = ()
+    """Their names and kinds."""
+    secrets: frozenset[str] = frozenset()
+
+    def hidden(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any], list[Any]]:
+        """The arguments of a call without its secrets, and these."""
+        places = [name for name, kind in self.parameters if kind.startswith("positional")]
+        names = [*places[: len(args)], *[self._rest("var_positional")] * (len(args) - len(places))]
+        found = [value for name, value in zip(names, args, strict=True) if name in self.secrets]
+        shown = [HIDDEN if name in self.secrets else value for name, value in zip(names, args, strict=True)]
+        named = self.hidden_names(kwargs)
+        found += [kwargs[name] for name in named]
+        return shown, {name: HIDDEN if name in named else value for name, value in kwargs.items()}, found
+
+    def hidden_names(self, arguments: Mapping[str, Any]) -> set[str]:
+        """Which of these names stand for secrets; those that no parameter has belong to ``**kwargs``."""
+        known = {name for name, kind in self.parameters if kind != "var_keyword"}
+        rest = self._rest("var_keyword") in self.secrets
+        return {name for name in arguments if (name in self.secrets if name in known else rest)}
+
+    def _rest(self, kind: str) -> str:
+        return next((name for name, each in self.parameters if each == kind), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,7 @@ class RecordedTools:
             manifest,
             {
                 tool["qualified"]: RecordedTool(
-                    tuple(parameter["name"] for parameter in tool["params"]),
+                    tuple((parameter["name"], parameter["kind"]) for parameter in tool["params"]),
                     frozenset(described.get(tool["qualified"], {}).get("secrets", ())),
                 )
                 for tool in manifest["tools"]
@@ -63,9 +86,14 @@ class Recall:
         """When it ran the first time; seconds since 1970."""
         self._redact = redact
         self._left: defaultdict[str, deque[PastCall]] = defaultdict(deque)
-        for call in action.calls:
+        calls = action.calls
+        if finished and action.observation is not None:  # an earlier attempt may have made others
+            made = {call.id for call in action.observation.calls}
+            calls = [call for call in calls if call.key in made]
+        for call in calls:
             self._left[call.matches].append(call)
-        self._open = len(action.calls)
+        self._started = time.monotonic()
+        self._open = len(calls)
         self._progress = 0
         self._settled = asyncio.Event()
         if not self._open:
@@ -74,13 +102,22 @@ class Recall:
     def take(self, tool: str, args: Sequence[Any], kwargs: dict[str, Any]) -> PastCall | None:
         """The recorded call with these arguments, which are as they came over the bridge, without declared secrets."""
         self._progress += 1
-        calls = self._left.get(identity(tool, self._redact(list(args)), self._redact(kwargs)))
+        args, kwargs = self._redact(list(args)), self._redact(kwargs)
+        calls = self._left.get(identity(tool, args, kwargs)) or self._with_secrets(tool, args, kwargs)
         if not calls:
             return None
         self._open -= 1
         if not self._open:
             self._settled.set()
         return calls.popleft()
+
+    def _with_secrets(self, tool: str, args: Any, kwargs: dict[str, Any]) -> deque[PastCall] | None:
+        """Recorded calls that are the same but for secrets that are not known any longer."""
+        for calls in self._left.values():
+            recorded = [calls[0].args, calls[0].kwargs] if calls and calls[0].record.tool == tool else None
+            if recorded is not None and holds_hidden(recorded) and fits(recorded, [args, kwargs]):
+                return calls
+        return None
 
     def knows_end(self, call: PastCall) -> bool:
         """Whether the record tells how the call ended."""
@@ -103,10 +140,14 @@ class Recall:
                 async with asyncio.timeout(QUIET_SECONDS):
                     await self._settled.wait()
             except TimeoutError:
-                if self._progress == before:
+                if self._progress == before and time.monotonic() > self._started + self._last_came():
                     raise self.diverged(tool) from None
         if self.finished:
             raise self.diverged(tool)
+
+    def _last_came(self) -> float:
+        """Seconds from the action's start to the last of the calls that are left."""
+        return min(max((call.at for call in self.left), default=self.clock) - self.clock, LONGEST_WAIT)
 
     def diverged(self, calls: str | None = None) -> RunDiverged:
         """The error that says so: the action calls ``calls``, or nothing more, where the record has something else."""

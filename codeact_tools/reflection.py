@@ -146,7 +146,7 @@ class _Reflection:
     def spec(self, config: Any) -> ToolSpec:
         signature = self._signature()
         hints = resolve_hints(self.target, owner=self.owner)
-        doc = parse_docstring(self._docstring())
+        doc = parse_docstring(self._docstring(), deprecated=getattr(self.target, "__deprecated__", None))
         visible = list(self._visible(signature, hints, doc))
         self._check_docs(doc, signature, visible)
         kind, returns, item = self._returns(hints, signature)
@@ -164,6 +164,7 @@ class _Reflection:
             returns_doc=doc.returns,
             raises=tuple(self._raised(doc)),
             examples=doc.examples,
+            marks=doc.marks,
             options=self.options,
             config=config,
             declared_name=self.name,

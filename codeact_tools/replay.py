@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ._portal import Portal
 from .checks import Checker
 from .configuration import changed_tools, describe
-from .errors import RunDiverged
+from .errors import RunDiverged, SandboxCrashed
 from .events import Diverged, ReplyFinished
 from .journal import Past, PastAction, read_exported
 from .models.base import Message
@@ -188,7 +188,7 @@ async def _actions(past: Past, actions: list[PastAction], tools: Any) -> list[Di
         for action in actions:
             try:
                 found += await session.rebuild([action])
-            except RunDiverged as error:  # from here on it is another run
+            except (RunDiverged, SandboxCrashed) as error:  # from here on it is another run
                 return [*found, Diverged(action=action.number, what="calls", recorded="", now="", message=str(error))]
     return found
 

@@ -52,8 +52,8 @@ _LIMIT_OF = {"MemoryError": "memory_mb", "[Errno 27]": "files_mb", "[Errno 28]":
 _STATE_LOST = "The interpreter was restarted: variables of earlier actions are gone; define again what you need."
 
 _RECOVERING = (
-    "The sandbox ended unexpectedly. Its variables are rebuilt in a fresh one from the journal, and the action is run "
-    "again; calls that have been answered are not repeated."
+    "A fresh sandbox takes its place: the variables are rebuilt from the journal, and the action is run again; calls "
+    "that have been answered are not repeated."
 )
 
 
@@ -151,6 +151,7 @@ class Session:
             calls=resume["last_call"] if resume else max(past.calls, default=0) if past else 0,
             made=Counter(call.record.tool for call in past.calls.values() if call.started) if past else None,
             recorded=recorded.tools if recorded else {},
+            lossy=past is not None,
         )
         self._checker = self._make_checker() if check != "off" else None
         self._preparing: asyncio.Task[None] | None = None
@@ -158,7 +159,7 @@ class Session:
         self._bridge: Bridge | None = None
         self._description = ""
         self._portal: Portal | None = None
-        self._turn = 0
+        self._turn = len(past.actions) if past else 0
         self._notice: str | None = None
         self._warned = False
         self._closed = False
@@ -307,13 +308,14 @@ class Session:
             return await self._act(code)
 
     async def _act(self, code: str, past: PastAction | None = None) -> Observation:
-        self._turn += 1
+        self._turn = self._turn + 1 if past is None else past.number
         started = time.perf_counter()
         if past is None:
             self._emit(ActionStarted(code=code))
         checked = await self._checked(code)
         ran: str | None = None
-        if checked is not None and not checked.ok and self._check == "block":
+        began = past is not None and past.calls  # the check let it pass then, whatever it says now
+        if checked is not None and not checked.ok and self._check == "block" and not began:
             observation = _refused(checked, self._observation_chars)
         else:
             ran = checked.code if checked else code
@@ -353,7 +355,7 @@ class Session:
             artifacts, notes = await self._collect(bridge, outcome)
         except SandboxError as fault:
             if isinstance(fault, SandboxCrashed) and self._log is not None and not quiet and not self._recovering:
-                return await self._recovered(code, checked)
+                return await self._recovered(code, checked, fault)
             error = _fault(fault)
             if error.state_lost:
                 await self._discard()
@@ -381,9 +383,9 @@ class Session:
             artifacts=artifacts,
         )
 
-    async def _recovered(self, code: str, checked: CheckResult | None) -> Observation:
+    async def _recovered(self, code: str, checked: CheckResult | None, fault: SandboxCrashed) -> Observation:
         """Go on in a fresh sandbox after the old one ended: rebuild the variables, and run the action once more."""
-        self._emit(WarningRaised(message=_RECOVERING))
+        self._emit(WarningRaised(message=f"{fault} {_RECOVERING}"))
         await self._host_calls.settle()
         past = cast(RunLog, self._log).past()
         unfinished = past.actions[-1]
@@ -391,10 +393,9 @@ class Session:
         self._notice = None
         self._recovering = True
         try:
-            self._turn -= len(past.to_rebuild) + 1
+            self._host_calls.lossy = True
             for difference in await self._rebuild(past.to_rebuild):
                 self._emit(difference)
-            self._turn += 1
             recall = self._recall(unfinished, finished=False)
             observation = await self._executed(code, checked, recall)
             self._report_unmade(recall)
@@ -476,20 +477,32 @@ class Session:
 
         Raises:
             RunDiverged: An action made other calls than the first time; the interpreter's state is not what it was.
+            SandboxCrashed: The sandbox ended meanwhile.
         """
         async with self._one_at_a_time:
             return await self._rebuild(actions)
 
     async def _rebuild(self, actions: Sequence[PastAction]) -> list[Diverged]:
         found: list[Diverged] = []
+        turn = self._turn
         for past in actions:
-            self._turn += 1
+            self._turn = past.number
             recall = self._recall(past, finished=True)
             seen = await self._executed(past.ran or past.code, None, recall, quiet=True)
+            if seen.error is not None and seen.error.state_lost:
+                raise SandboxCrashed(
+                    f"The sandbox ended while action {past.number} was run again to rebuild the variables: "
+                    f"{seen.error.message}"
+                )
             if recall.left:
                 raise recall.diverged()
             found += _differences(past, seen, self._redactor)
+        self._turn = turn
         return found
+
+    def answer_again(self, past: PastAction) -> None:
+        """Give the typed answer that a finished action gave, once more."""
+        self._host_calls.answer_again(past)
 
     async def go_on(self, past: PastAction) -> Observation:
         """Run an action that did not finish; the calls that did are answered from the record."""

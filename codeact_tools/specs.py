@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from .conformity import Misfit, conform
 from .context import Depends
 from .definitions import default_source
+from .docstrings import Marks
 from .errors import CodeActError, InvalidCall, InvalidResult, ToolFailed
 from .expressions import UNSET, Name, TypeExpr
 from .repair import explain
@@ -133,6 +134,8 @@ class ToolSpec:
     raises: tuple[Raised, ...] = ()
     examples: tuple[str, ...] = ()
     """Source with ``>>>`` and output."""
+    marks: Marks = field(default_factory=Marks)
+    """For readers of its page: versions, deprecation, related tools."""
     options: ToolOptions = ToolOptions()
     config: Any = None
     """The configuration of its toolkit."""

@@ -45,7 +45,7 @@ def test_the_page_has_a_section_for_every_command(capsys: pytest.CaptureFixture[
     for group in groups:
         main([*group, "--help"])
         for name in re.findall(r"^│ ([a-z0-9]+) ", capsys.readouterr().out, re.MULTILINE):
-            if not group and name in {"docs", "e2b", "model", "sandboxes", "toolkits", "tools"}:
+            if not group and name in {"docs", "e2b", "model", "runs", "sandboxes", "toolkits", "tools", "trace"}:
                 groups.append([name])
             else:
                 found.add(" ".join([*group, name]))

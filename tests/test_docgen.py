@@ -55,6 +55,54 @@ def test_the_order_of_a_page(registry: ToolRegistry) -> None:
     ]  # fmt: skip
 
 
+def test_the_limits_of_a_tool_are_on_its_page() -> None:
+    """How often, how fast, what is tried again, and what is never recorded; in that order."""
+
+    @tool(
+        retries=2,
+        transient=(ConnectionError, TimeoutError),
+        backoff=1,
+        calls=1,
+        rate=2.5,
+        concurrency=3,
+        secrets=["pin", "return"],
+    )
+    def pay(pin: str) -> str:
+        """Pay."""
+        return pin
+
+    @tool(retries=1, backoff=0)
+    def plain() -> None:
+        """Do nothing."""
+
+    registry = ToolRegistry([pay, plain])
+
+    def limits(name: str) -> list[str]:
+        page = tool_page(registry.get(name), registry)
+        return page.partition("## Limits and notes\n\n")[2].partition("\n\n")[0].splitlines()
+
+    assert limits("pay") == [
+        "- A call has no time limit of its own; the action's limit holds.",
+        "- A call that fails with `ConnectionError` or `TimeoutError`, or times out, is tried again up to 2 times "
+        "after 1 second, then twice as long each time, at most 30 seconds.",
+        "- At most one call is made in a run; more are refused with `ToolDenied`.",
+        "- At most 2.5 calls start per second; further ones wait for their turn.",
+        "- At most 3 calls are running at the same time; further ones wait.",
+        "- Never recorded in a journal: `pin`, the result.",
+    ]
+    assert limits("plain")[1] == "- A call that fails, or times out, is tried again once."
+
+
+def test_a_version_mark_is_for_people_only(registry: ToolRegistry) -> None:
+    """The page has it as a badge, the model does not read it; a deprecation both do."""
+    quote = tool_page(registry.get("quote"), registry)
+    assert "`since 1.1`" in quote
+    assert "versionadded" not in quote.partition("## Source")[0]
+    pay = tool_page(registry.get("pay"), registry)
+    assert pay.partition("## What the model sees")[0].count("Use `quote` and ask your bank.") == 1
+    assert pay.partition("## What the model sees")[2].partition("## JSON")[0].count("ask your bank.") == 1
+
+
 def test_a_source_link_names_file_and_line(registry: ToolRegistry) -> None:
     """The path is that below the package's folder, which is the same on every machine."""
     page = tool_page(registry.get("quote"), registry, origin=ORIGIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -79,6 +80,21 @@ def test_one_line_gives_a_toolkit_its_pages(project: Project, theme: str) -> Non
         assert f'id="{name}"' in project.read(f"catalog/finance/{name}/index.html")
     assert 'id="parameter-amount"' in project.read("catalog/finance/quote/index.html")
     assert "Look up what a currency costs." in project.read("search/search_index.json")
+
+
+def test_search_finds_a_tool_once(project: Project) -> None:
+    """What the model sees, the JSON Schema and the source say again what stands above them, and are not searched."""
+    project.configure("theme: material", "plugins: [search, codeact-tools]")
+    done = project.build()
+    assert done.returncode == 0, done.stderr
+    found = [
+        entry["location"].partition("quote/")[2]
+        for entry in json.loads(project.read("search/search_index.json"))["docs"]
+        if "finance/quote/" in entry["location"]
+    ]
+    assert {"#parameters", "#examples", "#limits-and-notes"} <= set(found)
+    assert not {"#what-the-model-sees", "#json-schema", "#source"} & set(found)
+    assert '<h2 data-search-exclude id="json-schema">' in project.read("catalog/finance/quote/index.html")
 
 
 def test_the_navigation_is_filled_in(project: Project) -> None:

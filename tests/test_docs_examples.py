@@ -18,8 +18,11 @@ def examples() -> list[CodeExample]:
 
 
 @pytest.mark.parametrize("example", examples(), ids=str)
-def test_example(example: CodeExample, eval_example: EvalExample) -> None:
+def test_example(
+    example: CodeExample, eval_example: EvalExample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The block runs as it stands; where it has lines that start with ``#>``, they are what it prints."""
+    monkeypatch.chdir(tmp_path)  # some write files
     directive = example.prefix_settings().get("test", "")
     if directive.startswith("skip:"):
         pytest.skip(directive.removeprefix("skip:").strip())

@@ -16,6 +16,8 @@ import pytest
 pytest.importorskip("e2b_code_interpreter", reason="needs the extra e2b")
 pytest.importorskip("starlette", reason="needs the extra e2b-test")
 
+from e2b import Secret
+
 from codeact_tools import CodeActAgent, Session
 from codeact_tools.errors import ConfigurationError, SandboxCrashed, SandboxUnavailable
 from codeact_tools.sandbox import e2b, e2b_stream, resolve_sandbox
@@ -110,6 +112,46 @@ def test_security_defaults(cloud: E2BServer) -> None:
         assert machine.request["network"]["allowOut"] == ["api.example.com"]
         assert machine.metadata == {"codeact-tools": "session", "team": "a"}
         assert machine.environment == {"A": "1"}
+
+
+def test_secrets_for_headers_stay_with_e2b(cloud: E2BServer) -> None:
+    """Rules name a secret of the account; neither the request, nor the sandbox, nor an action has its value."""
+    header = {"Authorization": f"Bearer {Secret.fill('shop-key')}"}
+    network = {
+        "allow_out": lambda context: list(context.rules),
+        "deny_out": ["0.0.0.0/0"],
+        "rules": {
+            "api.example.com": [{"transform": {"headers": header}}],
+            "sts.example.com": [{"transform": lambda context: {"headers": {"X-Token": context.iam.tokens["sts"]}}}],
+        },
+    }
+    iam = {"tokens": {"sts": Secret.iam_token(audience="sts.example.com", token_type="JWT-SVID")}}  # noqa: S106 - no password
+    with session(cloud, allow_internet_access=True, network=network, iam=iam) as opened:
+        [machine] = cloud.sandboxes.values()
+        assert machine.request["network"] == {
+            "allowPublicTraffic": False,
+            "allowOut": ["api.example.com", "sts.example.com"],
+            "denyOut": ["0.0.0.0/0"],
+            "rules": {
+                "api.example.com": [{"transform": {"headers": {"Authorization": "Bearer ${e2b.secrets.shop-key}"}}}],
+                "sts.example.com": [{"transform": {"headers": {"X-Token": "${e2b.identity.tokens.sts}"}}}],
+            },
+        }
+        assert machine.request["iam"]["tokens"]["sts"]["audience"] == "sts.example.com"
+        seen = opened.run(
+            "import os, socket\nprint(dict(os.environ))\nsocket.create_connection(('api.example.com', 443))"
+        )
+        assert "shop-key" not in seen.stdout
+        assert seen.error is not None
+        assert seen.error.kind == "python"
+
+
+async def test_a_rule_that_e2b_cannot_follow(cloud: E2BServer) -> None:
+    """A token that is not registered is the developer's to correct, before there is a sandbox."""
+    rule = {"transform": lambda context: {"headers": {"X-Token": context.iam.tokens["sts"]}}}
+    sandbox = E2BSandbox(**cloud.options, network={"rules": {"sts.example.com": [rule]}})
+    with pytest.raises(ConfigurationError, match=r"'sts'.*not registered"):
+        await sandbox.open(SandboxRequest(limits=LIMITS))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

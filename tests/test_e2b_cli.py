@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +77,35 @@ def test_a_template_that_is_built_needs_no_upload(cloud: E2BServer, capsys: pyte
     cloud.faults.failures.clear()
     assert main(["e2b", "template", "x", "--base", "nope"]) == Exit.USAGE
     assert "nope" in capsys.readouterr().err
+
+
+SHOP = '''
+from codeact_tools import Toolkit, tool
+
+
+@tool(read_only=True)
+def price(item: str) -> float:
+    """Look up a price."""
+    return 2.5
+
+
+toolkit = Toolkit("shop", tools=[price], packages=["attrs"])
+'''
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the jail needs Linux")
+def test_a_template_has_what_toolkits_declare(
+    cloud: E2BServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The packages of toolkits are installed in it, each once, besides those that are named."""
+    file = tmp_path / "shop.py"
+    file.write_text(SHOP)
+    assert main(["e2b", "template", "shop", "-t", f"{file},calendar", "-p", "attrs", "-p", "polars"]) == Exit.ANSWER
+    capsys.readouterr()
+    [install] = [
+        command
+        for command in (" ".join(step["args"]) for step in cloud.steps("shop") if step["type"] == "RUN")
+        if "pip install" in command
+    ]
+    assert install.split("pip install ")[1].split()[:2] == ["attrs", "polars"], install
+    assert main(["e2b", "template", "shop", "-t", "no_such_toolkit"]) == Exit.USAGE

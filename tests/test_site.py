@@ -6,6 +6,7 @@ The browser's tests need Debian's package ``chromium``; they are skipped, by nam
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import http.server
 import os
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -22,8 +24,9 @@ from typing import Any
 import pytest
 
 import codeact_tools
-from codeact_tools import errors
-from codeact_tools.toolkits import resolve_tools
+from codeact_tools import ToolRegistry, errors
+from codeact_tools.docgen.pages import slug
+from codeact_tools.toolkits import ENABLED, GROUP, load_toolkit
 
 pytest.importorskip("mkdocstrings", reason="the extra 'docs' is not installed")
 ROOT = Path(__file__).parent.parent
@@ -45,7 +48,7 @@ pytestmark = pytest.mark.skipif(not _is_installed(), reason="the plugin's entry 
 def build(site: Path, *arguments: str) -> None:
     """Build the site strictly, from the repository's own configuration."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site), *arguments]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    environment = {name: value for name, value in os.environ.items() if name != ENABLED} | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -64,10 +67,20 @@ def test_the_site_builds_with_another_theme(tmp_path: Path) -> None:
     assert "add_working_days" in (tmp_path / "catalog/calendar/add_working_days/index.html").read_text()
 
 
-def test_the_site_has_one_page_for_each_bundled_tool(site: Path) -> None:
-    """And one for the toolkit, and each has its Markdown beside it."""
-    pages = {path.parent.name for path in (site / "catalog" / "calendar").glob("*/index.html")}
-    assert pages == {spec.name for spec in resolve_tools(["calendar"]).specs}
+def bundled() -> list[str]:
+    """The toolkits below ``toolkits/``."""
+    projects = (tomllib.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("toolkits/*/pyproject.toml"))
+    return sorted(name for each in projects for name in each["project"]["entry-points"][GROUP])
+
+
+def test_the_site_has_one_page_for_each_bundled_tool(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one for each toolkit, and each page has its Markdown beside it."""
+    monkeypatch.delenv(ENABLED)
+    assert sorted(path.name for path in (site / "catalog").iterdir() if path.is_dir()) == bundled()
+    for name in bundled():
+        pages = {path.parent.name for path in (site / "catalog" / name).glob("*/index.html")}
+        registry = ToolRegistry([dataclasses.replace(load_toolkit(name), config=None)])
+        assert pages == {slug(spec.name) for spec in registry.specs}
     for path in site.rglob("index.html"):
         assert path.with_suffix(".md").exists(), path
 
@@ -108,7 +121,10 @@ def test_every_error_has_its_cause_and_its_remedy() -> None:
     """Each class of the tree has a section; those that are raised say why, and what to do."""
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^###? (\w+)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
-    classes = [each for each in vars(errors).values() if isinstance(each, type) and each is not errors.CodeActError]
+    classes = [
+        each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.CodeActError)
+    ]
+    classes.remove(errors.CodeActError)
     assert {each.__name__ for each in classes} == set(sections)
     for each in classes:
         if not each.__subclasses__():

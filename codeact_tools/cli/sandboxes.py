@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from ..errors import ConfigurationError
+from ..tools import Toolkit
 from .exits import Exit
+from .inputs import read_tools
 from .output import complain, write
 from .running import Flag, Names
 
@@ -69,6 +72,7 @@ def template(
     name: str,
     /,
     *,
+    tools: Annotated[tuple[str, ...], Parameter(alias="-t"), Names] = (),
     packages: Annotated[tuple[str, ...], Parameter(alias="-p"), Names] = (),
     base: str = "code-interpreter-v1",
 ) -> Exit:
@@ -79,18 +83,31 @@ def template(
 
     For example:
 
-        codeact-tools e2b template my-tools -p polars -p "scikit-learn>=1.5"
+        codeact-tools e2b template my-tools -t files,sql -p "scikit-learn>=1.5"
 
     Args:
         name: The template's name in your account.
+        tools: Toolkit, or Python file with one, whose declared packages are installed; repeat the option, or separate
+            by commas.
         packages: Requirement for pip; may be given several times.
         base: The template to begin with.
     """
     _require_sdk()
     from ..sandbox.e2b_account import build_template
 
-    write(asyncio.run(build_template(name, packages=packages, base=base, on_log=complain)))
+    wanted = tuple(dict.fromkeys([*_declared(tools), *packages]))
+    write(asyncio.run(build_template(name, packages=wanted, base=base, on_log=complain)))
     return Exit.ANSWER
+
+
+def _declared(tools: Sequence[str]) -> Iterator[str]:
+    """The packages that toolkits declare; none of them is configured for that."""
+    from ..toolkits import load_toolkit
+
+    for source in read_tools(tools):
+        toolkit = load_toolkit(source) if isinstance(source, str) else source
+        if isinstance(toolkit, Toolkit):
+            yield from toolkit.packages
 
 
 def _line(found: Found) -> str:

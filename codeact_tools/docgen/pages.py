@@ -17,7 +17,6 @@ from ..rendering import Tier, estimate_tokens, render_listing, render_tool
 from ..specs import Parameter, ToolSpec
 from .examples import Run, runs_examples
 from .markdown import cell, code, document, fence, folded, section, table
-from .notes import Notes, notes_of
 from .origin import Origin, source_of
 from .schema import input_schema, output_schema
 
@@ -50,14 +49,13 @@ def tool_page(
         origin: Its distribution, version and source.
         runs: What became of its examples, see `run_examples`; without them the examples are shown as written.
     """
-    notes = notes_of(spec)
     listing = render_listing(ToolRegistry([spec]))
     return document(
         f"# {spec.name}",
-        badges(spec, origin, notes),
+        badges(spec, origin),
         spec.summary,
         section("Signature", fence(_head(spec), "python")),
-        section("Deprecated", notes.deprecated or "") if notes.deprecated is not None else "",
+        section("Deprecated", spec.marks.warning),
         _install(spec, origin),
         section("Parameters", _parameters(spec.parameters) or "None.", *_parameter_types(spec, registry)),
         section("Returns", *_returns(spec, registry, runs)),
@@ -66,8 +64,8 @@ def tool_page(
         section("Permissions and effects", _effects(spec)),
         _seen(spec, listing.text, listing.tokens),
         section("JSON Schema", _schemas(spec)),
-        section("Limits and notes", notes.prose, _limits(spec)),
-        section("See also", _see_also(spec, registry, notes)),
+        section("Limits and notes", _prose(spec), _limits(spec)),
+        section("See also", _see_also(spec, registry)),
         section("Source", _source(spec, origin)),
     )
 
@@ -90,15 +88,15 @@ def tool_card(spec: ToolSpec, *, link: str = "") -> str:
     )
 
 
-def badges(spec: ToolSpec, origin: Origin, notes: Notes) -> str:
+def badges(spec: ToolSpec, origin: Origin) -> str:
     """A line of facts as inline code."""
     effects = [word.replace("_", " ") for word in ("read_only", "destructive", "idempotent", "open_world")
                if getattr(spec.effects, word)]  # fmt: skip
-    stability = "deprecated" if notes.deprecated is not None else origin.stability
+    stability = "deprecated" if spec.marks.deprecated is not None else origin.stability
     facts = [
         spec.toolkit or "",
         origin.version,
-        f"since {notes.added}" if notes.added else "",
+        f"since {spec.marks.added}" if spec.marks.added else "",
         *effects,
         "asks for approval" if spec.approval else "",
         "streams" if spec.streams else "",
@@ -277,7 +275,8 @@ def _seen(spec: ToolSpec, full: str, tokens: int) -> str:
     return section(
         "What the model sees",
         fence(full, "python"),
-        "Tokens are an estimate, which is within some 15 % for the usual tokenizers.",
+        "Tokens are counted without a model, by `codeact_tools.rendering.estimate_tokens`: within some 15 % of what "
+        "the usual tokenizers make of it.",
         table(("Tier", "Tokens", "When"), rows),
         folded("The shorter tiers, verbatim", shorter),
     )
@@ -290,21 +289,56 @@ def _schemas(spec: ToolSpec) -> str:
     )
 
 
+def _prose(spec: ToolSpec) -> str:
+    """What the docstring says besides its sections; the deprecation has a section of its own."""
+    return document(spec.description.removeprefix(spec.marks.warning), *spec.marks.changed)
+
+
 def _limits(spec: ToolSpec) -> str:
+    options = spec.options
     facts = [
-        f"A call is given up after {spec.timeout:g} seconds{' for each item' if spec.streams else ''}."
+        f"A call is given up after {_seconds(spec.timeout)}{' for each item' if spec.streams else ''}."
         if spec.timeout else "A call has no time limit of its own; the action's limit holds.",
-        f"A call that fails is tried again up to {spec.retries} times." if spec.retries else "",
-        f"At most {spec.concurrency} calls run at the same time." if spec.concurrency else "",
+        _retrying(spec),
+        f"{_at_most(options.calls)} made in a run; more are refused with `ToolDenied`." if options.calls else "",
+        f"At most {options.rate:g} calls start per second; further ones wait for their turn." if options.rate else "",
+        f"{_at_most(options.concurrency)} running at the same time; further ones wait." if options.concurrency else "",
         "A result is used again for the same arguments in the same session." if spec.cache else "",
+        _unrecorded(spec),
         "Arguments must have their types already: nothing is coerced." if spec.strict else "",
     ]  # fmt: skip
     return "\n".join(f"- {fact}" for fact in facts if fact)
 
 
-def _see_also(spec: ToolSpec, registry: ToolRegistry, notes: Notes) -> str:
+def _retrying(spec: ToolSpec) -> str:
+    options = spec.options
+    if not options.retries:
+        return ""
+    errors = " or ".join(code(each.__name__) for each in options.transient)
+    when = f"fails with {errors}" if errors else "fails"
+    often = "once" if options.retries == 1 else f"up to {options.retries} times"
+    pause = f" after {_seconds(options.backoff)}" if options.backoff else ""
+    longer = ", then twice as long each time, at most 30 seconds" if pause and options.retries > 1 else ""
+    return f"A call that {when}, or times out, is tried again {often}{pause}{longer}."
+
+
+def _unrecorded(spec: ToolSpec) -> str:
+    hidden = [code(each.name) for each in spec.parameters if each.name in spec.options.secrets]
+    hidden += ["the result"] if "return" in spec.options.secrets else []
+    return f"Never recorded in a journal: {', '.join(hidden)}." if hidden else ""
+
+
+def _at_most(calls: int) -> str:
+    return "At most one call is" if calls == 1 else f"At most {calls} calls are"
+
+
+def _seconds(seconds: float) -> str:
+    return "1 second" if seconds == 1 else f"{seconds:g} seconds"
+
+
+def _see_also(spec: ToolSpec, registry: ToolRegistry) -> str:
     near = {each.name: each for each in registry.specs if each.toolkit == spec.toolkit and each is not spec}
-    named = [near[name.rpartition(".")[2]] for name in notes.see_also if name.rpartition(".")[2] in near]
+    named = [near[name.rpartition(".")[2]] for name in spec.marks.see_also if name.rpartition(".")[2] in near]
     shown = named or list(near.values())
     return "\n".join(f"- [{code(each.name)}]({slug(each.name)}.md): {each.summary}" for each in shown)
 

@@ -48,6 +48,8 @@ _CSS: Final = """\
 """
 _FILLED: Final = re.compile(r"^#* *::: ", re.MULTILINE)
 """A line that mkdocstrings replaces in the rendered page."""
+_REPEATED: Final = re.compile(r"<h2(?=[^>]*>(?:What the model sees|JSON Schema|Source)\b)")
+"""Sections that say once more what stands above them."""
 _FACTS: Final = re.compile(r"(</h1>\s*)<p>(?=(?:<code>[^<]*</code>\s*)+</p>)")
 
 
@@ -135,15 +137,16 @@ class ToolDocsPlugin(BasePlugin[ToolDocsConfig]):  # type: ignore[no-untyped-cal
     on_page_markdown = CombinedEvent(_expand, _remember)
 
     def on_page_content(self, html: str, *, page: SitePage, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG002
-        """Give the line of facts under the heading of a generated page its style.
+        """Give the line of facts on a generated page its style, and keep repetitions out of the search.
 
+        The mark is that of material's search; others pass over it.
         Of a page that another plugin fills in, remember what came out: its source tells a model nothing.
         """
         if _FILLED.search(self._markdown.get(page.file.src_uri, "")):
             self._markdown[page.file.src_uri] = markdown_of(html)
         if page.file.src_uri not in self._generated:
             return html
-        return _FACTS.sub(r'\1<p class="codeact-facts">', html, count=1)
+        return _REPEATED.sub("<h2 data-search-exclude", _FACTS.sub(r'\1<p class="codeact-facts">', html, count=1))
 
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Write what models read."""

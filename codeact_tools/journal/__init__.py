@@ -7,10 +7,11 @@
 from .journal import VARIABLE, Journal, default_path, open_journal, read_exported
 from .log import RunLog
 from .past import Past, PastAction, PastCall, identity, read_past
-from .redaction import HIDDEN, Redactor
+from .redaction import HIDDEN, Redactor, fits, holds_hidden
 from .store import Record, RunSummary, SQLiteStore, Store
 
 __all__ = [
     "HIDDEN", "VARIABLE", "Journal", "Past", "PastAction", "PastCall", "Record", "Redactor", "RunLog", "RunSummary",
-    "SQLiteStore", "Store", "default_path", "identity", "open_journal", "read_exported", "read_past",
+    "SQLiteStore", "Store", "default_path", "fits", "holds_hidden", "identity", "open_journal", "read_exported",
+    "read_past",
 ]  # fmt: skip

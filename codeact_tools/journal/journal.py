@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from ..approvals import Allow, Deny, Done, Verdict
+from ..approvals import DONE, Allow, Deny, Done, Verdict
 from ..errors import ConfigurationError, JournalError, RunNotFound
-from ..events import ApprovalDecided, Recorded, ToolReturned
+from ..events import ApprovalDecided, Recorded
 from .log import RunLog
 from .past import Past, PastCall, read_past
 from .redaction import Redactor
@@ -22,8 +22,17 @@ VARIABLE: Final = "CODEACT_TOOLS_JOURNAL"
 
 
 def default_path() -> Path:
-    """Where runs are recorded unless the environment or the application says otherwise."""
-    home = Path.home()
+    """Where runs are recorded unless the environment or the application says otherwise.
+
+    Raises:
+        JournalError: The user has no home.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError as error:  # neither HOME nor an entry among the users, as in some containers
+        raise JournalError(
+            f"There is no place for a journal: {str(error).rstrip('.')}. Name a file with {VARIABLE}=PATH."
+        ) from error
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -81,7 +90,7 @@ class Journal:
             return found[0]
         if found and run:
             raise RunNotFound(f"{run!r} is the beginning of {len(found)} runs: {', '.join(found[:5])}.")
-        raise RunNotFound(f"The journal {self.where!r} knows no run {run!r}; see `codeact-tools runs list`.")
+        raise self._unknown(run)
 
     def past(self, run_id: str) -> Past:
         """What is known of a run.
@@ -107,12 +116,14 @@ class Journal:
         Args:
             run_id: The run.
             call: The call's number.
-            verdict: `Allow` (or True), `Deny` (or False), or `Done` with what the call gave when it happened.
+            verdict: `Allow` (or True), `Deny` (or False), or `Done` with what the call gave when it happened. Arguments
+                and results are JSON; resuming validates them like those of any call. Arguments that the tool declares
+                secret are left out: the action's own are used.
             by: Who decides.
             past: What `past` returned, where it is known already.
 
         Raises:
-            ConfigurationError: The run does not wait for a decision about this call.
+            ConfigurationError: The run does not wait for a decision about this call, or the verdict cannot be kept.
             RunBusy: The run is going on.
         """
         with self.store.claim(run_id):
@@ -123,7 +134,9 @@ class Journal:
                 raise ConfigurationError(
                     f"The run {run_id!r} waits for no decision about call {call}; it waits for {asked}."
                 )
-            self._write_verdict(self.log(run_id, records=past.records), waiting[call], verdict, by)
+            if isinstance(verdict, bool):
+                verdict = Allow() if verdict else Deny()
+            self._write_verdict(self.log(run_id, records=past.records), past, waiting[call], verdict, by)
 
     def log(self, run_id: str, *, records: int = 0, secrets: Iterable[str] = ()) -> RunLog:
         """What writes the records of a run.
@@ -143,7 +156,7 @@ class Journal:
         """The run as JSON lines, which `read_exported` reads."""
         records = self.store.read(run_id)
         if not records:
-            raise RunNotFound(f"The journal {self.where!r} knows no run {run_id!r}.")
+            raise self._unknown(run_id)
         lines = [{"run": run_id, **record._asdict()} for record in records]
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
@@ -151,33 +164,63 @@ class Journal:
         """Forget a run.
 
         Raises:
+            RunNotFound: The journal knows no such run.
             RunBusy: It is going on.
         """
+        if all(summary.run_id != run_id for summary in self.runs()):
+            raise self._unknown(run_id)
         with self.store.claim(run_id):
             self.store.delete(run_id)
 
     def _past_of(self, run_id: str, records: list[Record]) -> Past:
         if not records:
-            raise RunNotFound(f"The journal {self.where!r} knows no run {run_id!r}; see `codeact-tools runs list`.")
+            raise self._unknown(run_id)
         return read_past(run_id, records)
 
-    def _write_verdict(self, log: RunLog, call: PastCall, verdict: Verdict | bool, by: str) -> None:
-        if verdict is True or verdict is False:
-            verdict = Allow() if verdict else Deny()
-        if isinstance(verdict, Done):
-            record = call.record.model_copy(update={"result": verdict.result})
-            log.event(ToolReturned(call=record), {"answer": {"value": verdict.result}}, durable=True)
-            return
-        arguments = verdict.arguments if isinstance(verdict, Allow) else None
+    def _unknown(self, run: str) -> RunNotFound:
+        return RunNotFound(f"The journal {self.where!r} knows no run {run!r}; see `codeact-tools runs list`.")
+
+    def _write_verdict(self, log: RunLog, past: Past, call: PastCall, verdict: Verdict, by: str) -> None:
+        tool = call.record.tool
+        said: Any = None
+        if not isinstance(verdict, Deny):
+            said = verdict.result if isinstance(verdict, Done) else verdict.arguments
+        kept = _as_json(tool, said)
+        if isinstance(verdict, Allow) and kept is not None:
+            secrets = past.configuration.get("tools", {}).get(tool, {}).get("secrets", ())
+            if secret := sorted(set(kept).intersection(secrets)):
+                raise ConfigurationError(
+                    f"{tool} declares {', '.join(map(repr, secret))} a secret, which the journal does not keep; leave "
+                    "it out, and the action's own is used."
+                )
+        if log.redact(kept) != kept:
+            raise ConfigurationError(
+                f"The decision about {tool} holds a secret, which the journal does not keep; let `approve` give it."
+            )
         event = ApprovalDecided(
             call_id=call.key,
-            tool=call.record.tool,
-            verdict="allow" if isinstance(verdict, Allow) else "deny",
-            arguments=None if arguments is None else dict(arguments),
-            reason=verdict.reason if isinstance(verdict, Deny) else "",
+            tool=tool,
+            verdict="deny" if isinstance(verdict, Deny) else "allow",
+            arguments=kept if isinstance(verdict, Allow) else None,
+            reason=verdict.reason if isinstance(verdict, Deny) else DONE if isinstance(verdict, Done) else "",
             by=by,
         )
-        log.event(event, durable=True)
+        log.event(event, {"done": kept} if isinstance(verdict, Done) else None, durable=True)
+
+
+def _as_json(tool: str, value: Any) -> Any:
+    """What somebody decided, as the journal keeps it.
+
+    Raises:
+        ConfigurationError: It is no JSON.
+    """
+    try:
+        return json.loads(json.dumps(dict(value) if isinstance(value, Mapping) else value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"The decision about {tool} cannot be kept: {error}. Arguments and results are JSON here: numbers, text, "
+            "lists, and dictionaries; a date is its ISO text, an object a dictionary of its fields."
+        ) from error
 
 
 def read_exported(text: str, *, where: str = "the exported run") -> Past:
@@ -215,7 +258,7 @@ def open_journal(journal: Journal | Store | str | os.PathLike[str] | bool | None
     """
     if journal is None or journal is True:
         journal = os.environ.get(VARIABLE) or default_path()
-    if journal is False or journal == "off":
+    if journal is False or (isinstance(journal, str) and journal.lower() == "off"):
         return None
     if isinstance(journal, Journal):
         return journal

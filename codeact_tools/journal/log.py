@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..events import Event
-from .past import Past, read_past
+from .past import FORMAT, Past, read_past
 from .redaction import Redactor
 from .store import Record, Store
 
@@ -30,6 +30,7 @@ class RunLog:
         self.redact = redact
         self._seq = records
         self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def records(self) -> int:
@@ -55,7 +56,12 @@ class RunLog:
 
     def opening(self, configuration: Mapping[str, Any]) -> None:
         """Append what the run is made of; the first record."""
-        self._append("run", None, {"format": 1, **configuration})
+        self._append("run", None, {"format": FORMAT, **configuration})
+
+    def close(self) -> None:
+        """Write nothing any more: a thread that was given up may end when somebody else goes on with the run."""
+        with self._lock:
+            self._closed = True
 
     def past(self) -> Past:
         """What is known of the run so far."""
@@ -66,6 +72,8 @@ class RunLog:
     ) -> None:
         redacted = None if data is None else self.redact(dict(data))
         with self._lock:
+            if self._closed:
+                return
             record = Record(self._seq + 1, time.time(), kind, self.redact(event), redacted)
             self.store.append(self.run_id, record, durable=durable)
             self._seq += 1

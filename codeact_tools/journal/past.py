@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
+from ..approvals import DONE
 from ..errors import JournalError
 from ..events import (
     EVENT_ADAPTER,
@@ -33,6 +34,7 @@ from ..events import (
     TurnStarted,
     Usage,
 )
+from .redaction import holds_hidden
 from .store import Record
 
 RunStatus = Literal["open", "finished", "failed", "paused"]
@@ -62,11 +64,19 @@ class PastCall:
     """Why somebody was asked about it."""
     decision: ApprovalDecided | None = None
     """What was decided since it was last started."""
+    done: list[Any] | None = None
+    """Of the decision that it has happened already: what it gave, as JSON, in a list of one."""
+    at: float = 0.0
+    """When it first came; seconds since 1970."""
 
     @property
     def known(self) -> dict[str, Any] | None:
-        """What the call gave, whether or not somebody waited for it; None where nobody knows."""
-        return self.late if self.answer is not None and "cancelled" in self.answer else self.answer
+        """What the call gave, whether or not somebody waited for it; None where nobody knows.
+
+        A stream that was closed early may have been closed because everything ended.
+        """
+        given_up = self.answer is not None and ("cancelled" in self.answer or self.answer.get("items") == "closed")
+        return self.late if given_up else self.answer
 
     @property
     def matches(self) -> str:
@@ -150,6 +160,10 @@ class Past:
         return actions
 
 
+FORMAT: Final = 1
+"""Of the records; a number that is not known is not read."""
+
+
 def identity(tool: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     """A text that two calls share exactly where they are the same call; for calls without secrets in them."""
     return json.dumps([tool, list(args), kwargs], sort_keys=True, separators=(",", ":"))
@@ -161,21 +175,17 @@ def read_past(run_id: str, records: Iterable[Record]) -> Past:
     reader = _Reader(past)
     for record in records:
         past.records = record.seq
-        event = None if record.event is None else _event(run_id, record)
-        if event is not None:
-            past.events.append(Recorded(record.at, event))
-        reader.take(record, event)
+        try:
+            event = None if record.event is None else EVENT_ADAPTER.validate_python(record.event)
+            if event is not None:
+                past.events.append(Recorded(record.at, event))
+            reader.take(record, event)
+        except (ValidationError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise JournalError(
+                f"Record {record.seq} of the run {run_id} ({record.kind}) cannot be read by this version of "
+                "codeact_tools; read it with the one that wrote it."
+            ) from error
     return past
-
-
-def _event(run_id: str, record: Record) -> Event:
-    try:
-        return EVENT_ADAPTER.validate_python(record.event)
-    except ValidationError as error:
-        raise JournalError(
-            f"Record {record.seq} of the run {run_id} ({record.kind}) cannot be read by this version of codeact_tools; "
-            "read it with the one that wrote it."
-        ) from error
 
 
 class _Reader:
@@ -192,7 +202,7 @@ class _Reader:
             case None:
                 self._take_data(record.kind, data)
             case RunStarted() | RunResumed() | RunFinished() | RunFailed() | RunPaused():
-                self._take_course(event)
+                self._take_course(event, data)
             case TurnStarted():
                 self.past.turn, self.past.turn_open = event.turn, True
             case ReplyFinished():
@@ -203,13 +213,15 @@ class _Reader:
             case ContextTrimmed():
                 self.past.cut = data.get("cut")
             case ToolCalled() | ToolReturned() | ApprovalRequested() | ApprovalDecided():
-                self._take_call(event, data)
+                self._take_call(record.at, event, data)
             case _:
                 pass
 
     def _take_data(self, kind: str, data: dict[str, Any]) -> None:
         past = self.past
         if kind == "run":
+            if data.get("format") != FORMAT:
+                raise ValueError(f"format {data.get('format')!r}")
             past.configuration = data
         elif kind == "message":
             past.messages.extend((role, content) for role, content in data["messages"])
@@ -218,7 +230,9 @@ class _Reader:
         elif kind == "item" and data["call"] in past.calls:
             past.calls[data["call"]].items.append(data["value"])
 
-    def _take_course(self, event: RunStarted | RunResumed | RunFinished | RunFailed | RunPaused) -> None:
+    def _take_course(
+        self, event: RunStarted | RunResumed | RunFinished | RunFailed | RunPaused, data: dict[str, Any]
+    ) -> None:
         past = self.past
         if isinstance(event, RunStarted):
             if past.tasks and past.status != "finished":  # a task that failed leaves no trace in the conversation
@@ -234,7 +248,8 @@ class _Reader:
         past.ending = event
         past.status = {RunFinished: "finished", RunFailed: "failed", RunPaused: "paused"}[type(event)]  # type: ignore[assignment]
         if isinstance(event, RunFinished):
-            past.answer, past.reply, past.acting = event.answer, None, False
+            past.answer, past.reply, past.acting, past.turn_open = event.answer, None, False, False
+            past.messages.extend((role, content) for role, content in data.get("messages", ()))
 
     def _take_action(
         self, at: float, event: ActionStarted | ActionChecked | ActionFinished, data: dict[str, Any]
@@ -250,19 +265,20 @@ class _Reader:
             past.actions[-1].ran = data.get("ran")
 
     def _take_call(
-        self, event: ToolCalled | ToolReturned | ApprovalRequested | ApprovalDecided, data: dict[str, Any]
+        self, at: float, event: ToolCalled | ToolReturned | ApprovalRequested | ApprovalDecided, data: dict[str, Any]
     ) -> None:
         key = event.call_id if isinstance(event, ApprovalDecided) else event.call.id
         call = self.past.calls.get(key)
         if call is None:
             if isinstance(event, ApprovalDecided) or not self.past.actions:
                 return
-            call = PastCall(key=key, record=event.call, args=data.get("args", []), kwargs=data.get("kwargs", {}))
+            args, kwargs = data.get("args", []), data.get("kwargs", {})
+            call = PastCall(key=key, record=event.call, args=args, kwargs=kwargs, at=at)
             self.past.calls[key] = call
             self.past.actions[-1].calls.append(call)
         match event:
             case ToolCalled():
-                call.started, call.decision, call.asked = True, None, None
+                call.started, call.decision, call.done, call.asked = True, None, None, None
                 call.answer = call.late = None
                 call.items.clear()
                 call.record = event.call
@@ -273,6 +289,13 @@ class _Reader:
                 elif "cancelled" not in answer:
                     call.late = answer
             case ApprovalRequested():
-                call.asked, call.decision = event.reason, None
+                call.asked, call.decision, call.done = event.reason, None, None
             case ApprovalDecided():
-                call.decision = event
+                call.done = [data["done"]] if "done" in data else None
+                # What was to be done, or what it gave, may have been a secret; then somebody is asked again.
+                happened = event.verdict == "allow" and event.reason == DONE
+                if happened:
+                    call.items.clear()
+                unknown = happened and call.done is None
+                if event.verdict == "deny" or not (unknown or holds_hidden([event.arguments, call.done])):
+                    call.decision = event

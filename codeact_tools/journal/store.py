@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS records (
 _HEADER: Final = 100
 """Bytes of an SQLite file's header; SQLite takes a shorter file for a new one."""
 _BUSY_SECONDS: Final = 10.0
+_PATIENCE: Final = 0.1
+"""Seconds: whoever looks whether a run is held has it for a moment."""
 
 
 class Record(NamedTuple):
@@ -112,25 +114,27 @@ class SQLiteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
-        self.where = str(self.path)
+        self.path, self.where = Path(path), str(path)
         self.lost: str | None = None
         """What a damaged file cost, in one sentence; None where it was whole."""
         self._lock = threading.Lock()
         self._synchronous = ""
+        self._process = os.getpid()
         try:
+            self.path = self.path.expanduser().absolute()  # absolute: ":memory:" is a name like any other
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._connection = self._open()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, ValueError, RuntimeError, sqlite3.Error) as error:
             raise JournalError(
-                f"The journal {self.where!r} cannot be opened: {error}. Name another file with "
+                f"The journal {str(path)!r} cannot be opened: {error}. Name another file with "
                 "CODEACT_TOOLS_JOURNAL=PATH, or go without one: CODEACT_TOOLS_JOURNAL=off."
             ) from error
+        self.where = str(self.path)
 
     def append(self, run_id: str, record: Record, *, durable: bool) -> None:
         """See `Store.append`."""
         row = (run_id, record.seq, record.at, record.kind, _dump(record.event), _dump(record.data))
-        with self._lock:
+        with self._own(), self._lock:
             try:
                 self._sync("FULL" if durable else "NORMAL")
                 self._connection.execute(
@@ -148,7 +152,10 @@ class SQLiteStore:
             return self._read(run_id)
         except ValueError:  # half of a page was cut off, which SQLite does not notice
             with self._lock:
-                self._repair()
+                try:
+                    self._repair()
+                except (OSError, sqlite3.Error) as error:
+                    raise self._unreadable(error) from error
             return self._read(run_id)
 
     def _read(self, run_id: str) -> list[Record]:
@@ -175,27 +182,40 @@ class SQLiteStore:
 
     def delete(self, run_id: str) -> None:
         """See `Store.delete`."""
-        with self._lock:
-            self._connection.execute("DELETE FROM records WHERE run = ?", (run_id,))
+        with self._own(), self._lock:
+            try:
+                self._connection.execute("DELETE FROM records WHERE run = ?", (run_id,))
+            except sqlite3.Error as error:
+                raise JournalError(f"The run {run_id!r} cannot be deleted from {self.where!r}: {error}.") from error
 
     @contextlib.contextmanager
     def claim(self, run_id: str) -> Iterator[None]:
         """See `Store.claim`."""
-        file = _lock_file(self._lock_path(run_id))
+        path = self._lock_path(run_id)
+        try:
+            file = _lock_file(path, _PATIENCE)
+        except (OSError, ValueError) as error:
+            raise JournalError(f"The run {run_id!r} cannot be held: {error}.") from error
         if file is None:
-            raise RunBusy(f"The run {run_id!r} is going on in another process; wait for its end, or stop that one.")
+            raise RunBusy(
+                f"The run {run_id!r} is going on already, here or in another process; wait for its end, or stop it."
+            )
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                self._lock_path(run_id).unlink()
+                path.unlink()
             os.close(file)
 
     def is_held(self, run_id: str) -> bool:
         """See `Store.is_held`."""
-        if not self._lock_path(run_id).exists():
+        path = self._lock_path(run_id)
+        try:
+            if not path.exists():
+                return False
+            file = _lock_file(path)
+        except (OSError, ValueError):  # nobody who may not make the file can tell; nobody holds what has no name
             return False
-        file = _lock_file(self._lock_path(run_id))
         if file is None:
             return True
         os.close(file)
@@ -206,11 +226,26 @@ class SQLiteStore:
         with self._lock:
             self._connection.close()
 
+    @contextlib.contextmanager
+    def _own(self) -> Iterator[None]:
+        """Let a process that was forked have a connection of its own: SQLite's must not be shared."""
+        if self._process != os.getpid():
+            self._process, self._lock, self._synchronous = os.getpid(), threading.Lock(), ""
+            self._inherited = self._connection  # closing it here would end the parent's locks
+            try:
+                self._connection = self._connect()
+            except sqlite3.Error as error:
+                raise self._unreadable(error) from error
+        yield
+
+    def _unreadable(self, error: Exception) -> JournalError:
+        return JournalError(f"The journal {self.where!r} cannot be read: {error}.")
+
     def _lock_path(self, run_id: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{run_id}.lock")
 
     def _rows(self, query: str, values: tuple[str, ...]) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._own(), self._lock:
             try:
                 try:
                     return self._connection.execute(query, values).fetchall()
@@ -220,7 +255,7 @@ class SQLiteStore:
                     self._repair()
                     return self._connection.execute(query, values).fetchall()
             except (OSError, sqlite3.Error) as error:
-                raise JournalError(f"The journal {self.where!r} cannot be read: {error}.") from error
+                raise self._unreadable(error) from error
 
     def _sync(self, mode: str) -> None:
         if mode != self._synchronous:
@@ -229,7 +264,7 @@ class SQLiteStore:
 
     def _repair(self) -> None:
         self._connection.close()
-        self.lost = self._salvage()
+        self.lost = self._salvage() or self.lost
         self._connection, self._synchronous = self._connect(), ""
 
     def _open(self) -> sqlite3.Connection:
@@ -248,7 +283,8 @@ class SQLiteStore:
             self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=16
         )
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _begin_wal(connection)
+            connection.execute("PRAGMA fullfsync=ON")  # macOS: to the disk itself, not to its cache
             connection.executescript(_SCHEMA)
         except BaseException:
             connection.close()
@@ -257,10 +293,23 @@ class SQLiteStore:
             self.path.chmod(0o600)
         return connection
 
-    def _salvage(self) -> str:
-        """Move what can be read of a damaged file into a fresh one; say what became of it."""
-        damaged = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
-        rows = _readable_rows(self.path)
+    def _salvage(self) -> str | None:
+        """Move what can be read of a damaged file into a fresh one; say what became of it.
+
+        None where another process has done so meanwhile.
+        """
+        guard = _lock_file(self.path.with_name(f"{self.path.name}.salvage.lock"), _BUSY_SECONDS)
+        try:
+            return None if _is_sound(self.path) else self._replace(_readable_rows(self.path))
+        finally:
+            if guard is not None:
+                self.path.with_name(f"{self.path.name}.salvage.lock").unlink(missing_ok=True)
+                os.close(guard)
+
+    def _replace(self, rows: list[tuple[Any, ...]]) -> str:
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        names = (f"{self.path.name}.damaged-{stamp}{count}" for count in ("", *(f"-{n}" for n in range(2, 1000))))
+        damaged = next(path for path in map(self.path.with_name, names) if not path.exists())
         self.path.replace(damaged)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
@@ -277,8 +326,22 @@ class SQLiteStore:
         runs = len({row[1] for row in rows})
         return (
             f"The journal {self.where!r} was damaged: {len(rows)} records of {runs} runs could be read and are kept; "
-            f"what came after them is lost. The damaged file is {damaged.name!r}."
+            f"what came after them in a run is lost. The damaged file is {damaged.name!r}."
         )
+
+
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    """Switch a fresh file to the write-ahead mode; SQLite does not wait there for others that do the same."""
+    end = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _task(event: str | None) -> str:
@@ -293,22 +356,34 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return type(error) is sqlite3.DatabaseError or "disk I/O" in str(error)
 
 
+def _is_sound(path: Path) -> bool:
+    """Whether the file is a journal, and all of it can be read."""
+    if path.stat().st_size < _HEADER:
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+            rows = connection.execute("SELECT id, run, seq, at, kind, event, data FROM records NOT INDEXED")
+            return all(map(_is_whole, rows)) and connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+    except sqlite3.DatabaseError:
+        return False
+
+
 def _readable_rows(path: Path) -> list[tuple[Any, ...]]:
-    """The rows of a damaged file up to the first that cannot be read."""
+    """The rows of a damaged file, of each run up to the first that cannot be read."""
     rows: list[tuple[Any, ...]] = []
-    with contextlib.suppress(sqlite3.DatabaseError):
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
-            # Lets SQLite read a file that is shorter than its header says.
-            connection.execute("PRAGMA writable_schema=ON")
-            for row in connection.execute(
-                "SELECT id, run, seq, at, kind, event, data FROM records NOT INDEXED ORDER BY id"
-            ):
-                if not _is_whole(row):
-                    break
+    last: dict[str, int] = {}
+    with (
+        contextlib.suppress(sqlite3.DatabaseError),
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection,
+    ):
+        # Lets SQLite read a file that is shorter than its header says.
+        connection.execute("PRAGMA writable_schema=ON")
+        for row in connection.execute(
+            "SELECT id, run, seq, at, kind, event, data FROM records NOT INDEXED ORDER BY id"
+        ):
+            if _is_whole(row) and row[2] == last.get(row[1], 0) + 1:
+                last[row[1]] = row[2]
                 rows.append(row)
-        finally:
-            connection.close()
     return rows
 
 
@@ -336,9 +411,23 @@ def _load(text: str | None) -> dict[str, Json] | None:
     return value
 
 
-def _lock_file(path: Path) -> int | None:
-    """Lock a file as long as its descriptor is open; None where another process has it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+def _lock_file(path: Path, patience: float = 0.0) -> int | None:
+    """Lock a file as long as its descriptor is open; None where somebody else has it for so many seconds."""
+    end = time.monotonic() + patience
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        if _is_locked_now(file):
+            if _is_at(file, path):
+                return file
+            os.close(file)  # who had it has removed it meanwhile, and the next one locks another file of this name
+            continue
+        os.close(file)
+        if time.monotonic() >= end:
+            return None
+        time.sleep(0.01)
+
+
+def _is_locked_now(file: int) -> bool:
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -349,6 +438,12 @@ def _lock_file(path: Path) -> int | None:
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(file)
-        return None
-    return file
+        return False
+    return True
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

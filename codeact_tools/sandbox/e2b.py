@@ -64,8 +64,10 @@ class E2BSandbox:
         envs: Environment variables of the sandbox's commands. They do not reach actions: the jail has its own.
         allow_internet_access: Whether the virtual machine reaches the internet. Actions do not, in any case: the jail
             has no network.
-        network: E2B's rules for egress and ingress, secrets in headers included; closed for public traffic unless they
-            say otherwise.
+        network: E2B's rules for egress and ingress; closed for public traffic unless they say otherwise. ``rules`` puts
+            headers into requests on their way out, with secrets of the account (`e2b.Secret`) in them; they
+            count for what runs in the virtual machine besides actions, which have no network.
+        iam: E2B's workload identity: tokens that ``rules`` may put into headers.
         lifecycle: E2B's option of that name, e.g. ``{"on_timeout": "pause"}``.
         options: Anything else that the SDK takes for a connection: ``api_key``, ``domain``, ``proxy``,
             ``request_timeout``, ``retries``, ``api_url``, ``sandbox_url``.
@@ -82,6 +84,7 @@ class E2BSandbox:
         envs: Mapping[str, str] | None = None,
         allow_internet_access: bool = False,
         network: Mapping[str, Any] | None = None,
+        iam: Mapping[str, Any] | None = None,
         lifecycle: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -103,8 +106,9 @@ class E2BSandbox:
             "allow_internet_access": allow_internet_access,
             "network": {"allow_public_traffic": False, **(network or {})},
         }
-        if lifecycle is not None:
-            self._creation["lifecycle"] = dict(lifecycle)
+        for option, value in (("iam", iam), ("lifecycle", lifecycle)):
+            if value is not None:
+                self._creation[option] = dict(value)
 
     async def open(self, request: SandboxRequest) -> E2BGuest:
         """Create a sandbox and start a guest in it; where the connection is lost meanwhile, create another one.
@@ -329,7 +333,7 @@ def _not_up(template: str, word: str, about: dict[str, Any]) -> Exception:
     message = str(about.get("message"))[:2000]
     if word == "refused" and about.get("step") == "packages":
         return ConfigurationError(
-            f"In the template {template!r}: {message} Build a template that has it: `codeact-tools e2b template`."
+            f"In the template {template!r}: {message} Build a template that has it: `codeact-tools e2b template NAME -p PACKAGE`."
         )
     if about.get("code") == _NO_PYTHON:
         return ConfigurationError(f"The template {template!r} has no Python 3.11 or newer; choose another one.")

@@ -62,7 +62,12 @@ class Exchange:
             clocks.append(CpuClock(guest.cpu_seconds, limits.cpu_seconds, lambda: self._exceed("cpu_seconds")))
         try:
             done = await self._converse(code, clock)
+        except SandboxCrashed:
+            self._break_off()
+            await self._let_calls_end()
+            raise
         except asyncio.CancelledError:
+            self._break_off()
             await self._wind_down()
             raise
         finally:
@@ -361,6 +366,17 @@ class Exchange:
                     pass
         except (TimeoutError, SandboxError, asyncio.CancelledError):
             await bridge.kill("it could not be interrupted")
+
+    def _break_off(self) -> None:
+        """Tell the handler that the action ended in the middle, without a word of the guest."""
+        tell = getattr(self._handler, "broke_off", None)
+        if tell is not None:
+            tell()
+
+    async def _let_calls_end(self) -> None:
+        """The guest is gone, and not by the host's will: a call that is under way had better end than be cut off."""
+        if self._calls:
+            await asyncio.wait([*self._calls.values()], timeout=self._limits.grace_seconds)
 
     async def _end_calls(self) -> None:
         """Cancel what still runs; its results are nobody's."""

@@ -390,9 +390,7 @@ class Codec:
     def _decode_handle(self, value: Json, _: int) -> Any:
         key = expect(expect(value["v"], dict)["id"], str)
         if key not in self._held:
-            raise WireError(
-                "it is a handle of a value that this process does not have (the session was restored); get it again"
-            )
+            raise WireError("the handle belongs to no value of the session; if the run was resumed, get it again")
         return self._held[key]
 
 

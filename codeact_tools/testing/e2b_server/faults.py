@@ -62,7 +62,7 @@ class FaultyNetwork:
         if failure is not None:
             headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
             body = {"code": failure.status, "message": failure.message}
-            app = JSONResponse(body, failure.status, headers)
+            app = _refusing(JSONResponse(body, failure.status, headers))
         incoming, outgoing = _Late(self._faults), _Late(self._faults)
         reading = asyncio.create_task(_pump(receive, incoming))
         writing = asyncio.create_task(_drain(outgoing, send))
@@ -75,6 +75,18 @@ class FaultyNetwork:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+
+
+def _refusing(answer: JSONResponse) -> ASGIApp:
+    """Answer once the request is there: the end of a connection in the middle of an upload would be another failure."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        whole = any(name == b"content-length" for name, _ in scope["headers"])
+        while whole and (await receive()).get("more_body"):
+            pass
+        await answer(scope, receive, send)
+
+    return refuse
 
 
 class _Late:
