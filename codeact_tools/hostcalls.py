@@ -10,7 +10,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from typing import Any, Final, Literal
 
@@ -321,6 +321,16 @@ class HostCalls:
     async def _recorded(self, call: _Call, answer: Mapping[str, Any] | None, past: PastCall) -> Any:
         """Answer a call from the record."""
         call.recall(past.record)
+        if self._recall is not None:
+            with self._gate.hold_clock():
+                await self._recall.in_turn(past)
+        try:
+            return await self._answer_of(call, answer, past)
+        finally:
+            if self._recall is not None:
+                self._recall.answered(past)
+
+    async def _answer_of(self, call: _Call, answer: Mapping[str, Any] | None, past: PastCall) -> Any:
         match answer:
             case {"raise": refusal}:
                 raise CallRefused(**refusal)

@@ -92,6 +92,10 @@ class Recall:
             calls = [call for call in calls if call.key in made]
         for call in calls:
             self._left[call.matches].append(call)
+        answered = [call for call in calls if not {"value", "raise"}.isdisjoint(self._answer(call) or ())]
+        self._due = deque(sorted(answered, key=lambda call: call.ended))
+        """Calls that were answered the first time, in this order."""
+        self._given = asyncio.Event()
         self._started = time.monotonic()
         self._open = len(calls)
         self._progress = 0
@@ -121,7 +125,26 @@ class Recall:
 
     def knows_end(self, call: PastCall) -> bool:
         """Whether the record tells how the call ended."""
-        return (call.answer if self.finished else call.known) is not None
+        return self._answer(call) is not None
+
+    def _answer(self, call: PastCall) -> dict[str, Any] | None:
+        return call.answer if self.finished else call.known
+
+    async def in_turn(self, call: PastCall) -> None:
+        """Wait until the calls that had been answered before this one are, so that parallel ones go the same way."""
+        while self._due and self._due[0] is not call and any(each is call for each in self._due):
+            if not await self._moves_on(self._given):
+                break
+
+    def answered(self, call: PastCall) -> None:
+        """The action gets its answer now."""
+        if self._due and self._due[0] is call:
+            self._due.popleft()
+        else:
+            self._due = deque(each for each in self._due if each is not call)
+        self._progress += 1
+        self._given.set()
+        self._given = asyncio.Event()
 
     @property
     def left(self) -> list[PastCall]:
@@ -135,15 +158,20 @@ class Recall:
             RunDiverged: The action makes other calls than the first time.
         """
         while not self._settled.is_set():
-            before = self._progress
-            try:
-                async with asyncio.timeout(QUIET_SECONDS):
-                    await self._settled.wait()
-            except TimeoutError:
-                if self._progress == before and time.monotonic() > self._started + self._last_came():
-                    raise self.diverged(tool) from None
+            if not await self._moves_on(self._settled):
+                raise self.diverged(tool)
         if self.finished:
             raise self.diverged(tool)
+
+    async def _moves_on(self, event: asyncio.Event) -> bool:
+        """Wait for the event for a while; whether there is reason to go on waiting."""
+        before = self._progress
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                await event.wait()
+        except TimeoutError:
+            return self._progress > before or time.monotonic() < self._started + self._last_came()
+        return True
 
     def _last_came(self) -> float:
         """Seconds from the action's start to the last of the calls that are left."""

@@ -104,7 +104,8 @@ def replay_file(path: str | Path, *, agent: CodeActAgent | None = None) -> Repla
 
 def as_test(past: Past, name: str) -> str:
     """The source of a test that replays the run in ``NAME.jsonl`` beside it."""
-    task = " ".join((past.tasks or [""])[0].split()).replace("\\", "/").replace('"', "'")[:80]
+    plain = "".join(each if each.isprintable() else " " for each in (past.tasks or [""])[0])
+    task = " ".join(plain.split()).replace("\\", "/").replace('"', "'")[:80]
     return f'''"""Replays a recorded run: {task}"""
 
 from pathlib import Path

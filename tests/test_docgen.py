@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from codeact_tools import Opaque, Toolkit, ToolRegistry, tool
 from codeact_tools.cli import main
@@ -91,6 +93,20 @@ def test_the_limits_of_a_tool_are_on_its_page() -> None:
         "- Never recorded in a journal: `pin`, the result.",
     ]
     assert limits("plain")[1] == "- A call that fails, or times out, is tried again once."
+
+
+def test_conditions_are_told_of_what_they_hold_for() -> None:
+    """Of the parameter, also where it may be None; of items, keys and values, by these words."""
+    Few = Annotated[int, Field(ge=1)]  # noqa: N806
+
+    @tool
+    def count(a: Few | None, b: list[Few], c: dict[Annotated[str, Field(max_length=3)], Few | None]) -> None:
+        """Count."""
+
+    registry = ToolRegistry([count])
+    rows = tool_page(registry.get("count"), registry).partition("## Parameters")[2].partition("## Returns")[0]
+    conditions = [re.findall(r"`([^`]*)`", line.rpartition("| **required** |")[2]) for line in rows.splitlines()]
+    assert [each for each in conditions if each] == [["a >= 1"], ["item >= 1"], ["len(key) <= 3", "value >= 1"]]
 
 
 def test_a_version_mark_is_for_people_only(registry: ToolRegistry) -> None:

@@ -23,10 +23,16 @@ def approval(mode: ApprovalMode) -> Approval:
         mode: ``auto`` asks at the terminal where there is one, and denies where there is none.
     """
     if mode == "auto":
-        mode = "ask" if sys.stdin.isatty() and sys.stderr.isatty() else "deny"
+        mode = "ask" if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty() else "deny"
     match mode:
         case "ask":
-            return ask_at_terminal
+            one_at_a_time = asyncio.Lock()
+
+            async def ask_in_turn(call: CallRequest) -> Verdict:
+                async with one_at_a_time:  # calls that came together share the terminal
+                    return await ask_at_terminal(call)
+
+            return ask_in_turn
         case "pause":
             return "pause"
         case "allow":
@@ -72,12 +78,16 @@ def read_verdict(line: str) -> Verdict | None:
 
 async def _line() -> str:
     """The next line of standard input, "" at its end; Ctrl-C ends the wait."""
+    if sys.stdin is None:  # it was closed when the program started
+        return ""
     loop = asyncio.get_running_loop()
     arrived: asyncio.Future[None] = loop.create_future()
     try:
         loop.add_reader(sys.stdin.fileno(), _arrive, arrived)
-    except (NotImplementedError, PermissionError, ValueError):  # Windows, or a plain file: reading it never waits long
+    except (NotImplementedError, PermissionError):  # Windows, or a plain file: reading it never waits long
         return sys.stdin.readline()
+    except (ValueError, OSError):  # it is closed, or no file at all
+        return "" if sys.stdin.closed else sys.stdin.readline()
     try:
         await arrived
     finally:

@@ -28,7 +28,7 @@ def read_task(task: str | None, file: Path | None) -> str:
     if file is not None:
         text, origin = _read(file), f"the file {str(file)!r}"
     elif task == STDIN:
-        text, origin = sys.stdin.read(), "standard input"
+        text, origin = sys.stdin.read() if sys.stdin else "", "standard input"
     else:
         text, origin = task or "", "the argument"
     if not text.strip():

@@ -166,6 +166,8 @@ def _chat_turn(runner: asyncio.Runner, events: AsyncIterator[Event], sinks: list
 
 def _lines() -> Iterator[str]:
     """Yield the lines of standard input that hold a task; prompt for them on a terminal."""
+    if sys.stdin is None:  # it was closed when the program started
+        return
     interactive = sys.stdin.isatty()
     if interactive:
         import readline  # noqa: F401 - gives input() its line editing

@@ -4,22 +4,51 @@ from __future__ import annotations
 
 import getpass
 import json as json_format
-from dataclasses import asdict, fields, replace
+import re
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from cyclopts import App
+from cyclopts import App, Group, Parameter
 from rich.console import Console
 
 from ..approvals import Allow, Deny, Done, Verdict
 from ..errors import ConfigurationError
 from ..journal import Journal, Past, open_journal
+from ..session import CheckMode
+from .approving import ApprovalMode
 from .exits import Exit
 from .inputs import read_tools
 from .output import complain, write
 from .render import TerminalRenderer, printable
-from .running import AgentOptions, Flag, OutputOptions, resume_task
+from .running import AgentOptions, Flag, Names, OutputOptions, resume_task
+
+
+@Parameter(name="*", group=Group("The agent, instead of what it was then", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class ChangedOptions:
+    """What the agent is made of, where that is not what it was then; see `AgentOptions`."""
+
+    tools: Annotated[tuple[str, ...] | None, Parameter(alias="-t"), Names] = None
+    """Toolkit by name, or Python file with @tool functions; repeat the option, or separate by commas."""
+    model: Annotated[str | None, Parameter(alias="-m")] = None
+    """auto, embedded, endpoint:NAME, a URL, a GGUF file, transformers:NAME."""
+    sandbox: Annotated[str | None, Parameter(alias="-s")] = None
+    """auto, local, jail, jail-lite, e2b."""
+    max_turns: int | None = None
+    """Most replies of the model for one task, those before included."""
+    allow_import: Annotated[tuple[str, ...] | None, Names] = None
+    """Module that actions may import besides the tools; repeat the option."""
+    check: CheckMode | None = None
+    """What the findings of the check before each action do."""
+    approve: ApprovalMode | None = None
+    """Who decides about calls that need approval."""
+
+    def over(self, then: AgentOptions) -> AgentOptions:
+        """The options of then, with those that are given here in their place."""
+        return replace(then, **{name: value for name, value in asdict(self).items() if value is not None})
+
 
 runs_app = App(name="runs", help="The record of runs: look at them, decide about their calls, take them with you.")
 
@@ -103,7 +132,7 @@ def export(run: str, /, *, pytest: Path | None = None) -> Exit:
         return Exit.ANSWER
     from ..replay import as_test
 
-    name = f"run_{run_id[:12]}"
+    name = "run_" + re.sub(r"\W", "_", run_id[:12], flags=re.ASCII)
     try:
         pytest.mkdir(parents=True, exist_ok=True)
         (pytest / f"{name}.jsonl").write_text(text, encoding="utf-8")
@@ -167,7 +196,7 @@ def delete(run: str, /) -> Exit:
     return Exit.ANSWER
 
 
-def resume(run: str, /, *, agent: AgentOptions | None = None, output: OutputOptions | None = None) -> Exit:
+def resume(run: str, /, *, agent: ChangedOptions | None = None, output: OutputOptions | None = None) -> Exit:
     """Go on with a run that was cut off, failed or waits for a decision; no tool runs twice.
 
     The agent is made as it was for the run; options that are given here replace those of then.
@@ -192,7 +221,7 @@ def replay(
     run: str,
     /,
     *,
-    agent: AgentOptions | None = None,
+    agent: ChangedOptions | None = None,
     ask_model: Annotated[bool, Flag] = False,
 ) -> Exit:
     """Run a journal again, offline, with its recorded replies and tool results, and compare.
@@ -248,7 +277,7 @@ def _journal() -> Journal:
     return journal
 
 
-def _agent_options(past: Past, given: AgentOptions | None) -> AgentOptions:
+def _agent_options(past: Past, given: ChangedOptions | None) -> AgentOptions:
     """The options of then, with those that were given now in their place."""
     known = {field.name for field in fields(AgentOptions)}
     origin = {
@@ -262,11 +291,7 @@ def _agent_options(past: Past, given: AgentOptions | None) -> AgentOptions:
             "with -t, or resume it in your program with agent.resume()."
         )
     then = AgentOptions(**cast(Any, origin))
-    changed: dict[str, Any] = {}
-    if given is not None:
-        defaults = asdict(AgentOptions())
-        changed = {name: value for name, value in asdict(given).items() if value != defaults[name]}
-    return replace(then, **changed)
+    return then if given is None else given.over(then)
 
 
 def _the_call(past: Past, call: int | None) -> int:

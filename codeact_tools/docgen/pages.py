@@ -6,12 +6,12 @@ import io
 import itertools
 import json
 import tokenize
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ..definitions import FieldDef, TypeDef, default_source
 from ..errors import InvalidCall
-from ..expressions import Constrained, TypeExpr
+from ..expressions import Constrained, Generic, TypeExpr, Union
 from ..registry import ToolRegistry
 from ..rendering import Tier, estimate_tokens, render_listing, render_tool
 from ..specs import Parameter, ToolSpec
@@ -172,9 +172,19 @@ def _default(parameter: Parameter) -> str:
 
 
 def _constraints(expression: TypeExpr, name: str) -> str:
-    found = [each.describe(name if each is expression else "item") for each in expression.walk()
-             if isinstance(each, Constrained)]  # fmt: skip
-    return " ".join(code(text) for text in found)
+    return " ".join(code(text) for text in _conditions(expression, name))
+
+
+def _conditions(expression: TypeExpr, name: str) -> Iterator[str]:
+    """What holds of a value called ``name``, and of those inside of it, which have the words of the signature."""
+    if isinstance(expression, Constrained):
+        yield expression.describe(name)
+    children = expression.children()
+    inside: Sequence[str] = [name if isinstance(expression, Constrained | Union) else "item"] * len(children)
+    if isinstance(expression, Generic) and expression.origin in ("dict", "Mapping"):
+        inside = ("key", "value")
+    for child, word in zip(children, inside, strict=True):
+        yield from _conditions(child, word)
 
 
 def _returns(spec: ToolSpec, registry: ToolRegistry, runs: Runs) -> list[str]:

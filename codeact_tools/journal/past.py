@@ -68,6 +68,8 @@ class PastCall:
     """Of the decision that it has happened already: what it gave, as JSON, in a list of one."""
     at: float = 0.0
     """When it first came; seconds since 1970."""
+    ended: int = 0
+    """The record of its end."""
 
     @property
     def known(self) -> dict[str, Any] | None:
@@ -242,6 +244,8 @@ class _Reader:
             past.task_places.append(self._known)
             past.tasks.append(event.task)
             past.turn, past.usage, past.reply, past.acting, past.turn_open = 0, [], None, False, False
+        if isinstance(event, RunResumed) and past.status == "finished":
+            return  # for a further task, which starts next
         if isinstance(event, RunStarted | RunResumed):
             past.status, past.ending = "open", None
             return
@@ -284,6 +288,7 @@ class _Reader:
                 call.record = event.call
             case ToolReturned():
                 answer = data.get("answer") or {}
+                call.ended = self.past.records
                 if call.answer is None:
                     call.record, call.answer = event.call, answer
                 elif "cancelled" not in answer:

@@ -333,7 +333,8 @@ def _not_up(template: str, word: str, about: dict[str, Any]) -> Exception:
     message = str(about.get("message"))[:2000]
     if word == "refused" and about.get("step") == "packages":
         return ConfigurationError(
-            f"In the template {template!r}: {message} Build a template that has it: `codeact-tools e2b template NAME -p PACKAGE`."
+            f"In the template {template!r}: {message} Build a template that has it: "
+            "`codeact-tools e2b template NAME -p PACKAGE`."
         )
     if about.get("code") == _NO_PYTHON:
         return ConfigurationError(f"The template {template!r} has no Python 3.11 or newer; choose another one.")
