@@ -73,12 +73,8 @@ class PastCall:
 
     @property
     def known(self) -> dict[str, Any] | None:
-        """What the call gave, whether or not somebody waited for it; None where nobody knows.
-
-        A stream that was closed early may have been closed because everything ended.
-        """
-        given_up = self.answer is not None and ("cancelled" in self.answer or self.answer.get("items") == "closed")
-        return self.late if given_up else self.answer
+        """What the call gave, whether or not somebody waited for it; None where nobody knows."""
+        return self.late if self.answer is not None and "cancelled" in self.answer else self.answer
 
     @property
     def matches(self) -> str:
