@@ -385,6 +385,8 @@ class Conversation:
         if task is None and past is not None and past.status == "finished":
             assert isinstance(past.ending, RunFinished)  # noqa: S101 - that is what finished it
             return past.ending.model_copy(update={"answer": self._answers.revive(past.answer)})
+        if past is not None and not past.tasks:  # it broke off before it began
+            task, past = past.configuration["task"], None
         before, past = (past, None) if task is not None else (None, past)
         self._emit = emit
         self.session.on_event = emit
@@ -397,7 +399,7 @@ class Conversation:
             return sum(spent, Usage()).model_copy(update={"seconds": time.perf_counter() - started})
 
         try:
-            self._begin()
+            self._begin(task)
             if past is None and before is None:
                 await self._open_for(task or "", known)
             else:
@@ -482,21 +484,17 @@ class Conversation:
             raise ConfigurationError("There is no task to go on with; give one.")
         if task is not None and past is not None and past.status != "finished":
             raise ConfigurationError("Finish the resumed task first: ago_on().")
-        if past is not None and not past.tasks:
-            raise ConfigurationError(
-                f"The run {self.run_id} broke off before its task was recorded, so there is nothing to go on with; "
-                "start it again."
-            )
         return past
 
-    def _begin(self) -> None:
+    def _begin(self, task: str | None) -> None:
         """Claim the run and record what it is made of, once."""
         if self._begun or self._log is None:
             return
         self._held.enter_context(self._log.store.claim(self.run_id))
         self._begun = True
         if not self._log.records:
-            self._log.opening(self._configuration)
+            self._log.opening({**self._configuration, "task": task})
+        if self._log.records == 1:
             self._log.messages([("system", self.messages[0].content)], closes_turn=False)
 
     async def _rebuild(self, past: Past) -> None:

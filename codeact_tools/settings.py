@@ -262,12 +262,16 @@ def _refused(toolkit: Toolkit, error: ValidationError) -> str:
     lines = []
     first = ""
     for each in error.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(map(str, each["loc"])) or cls.__name__
         head = str(each["loc"][0]) if each["loc"] else ""
         setting = known.get(head) or known.get(head.upper())
+        place = ".".join(map(str, each["loc"]))
         first = first or (setting.name if setting else place)
         named = f"{setting.name!r} ({' or '.join(setting.variables)})" if setting and setting.variables else repr(place)
-        lines.append(f"the setting {named} is missing" if each["type"] == "missing" else f"{named}: {each['msg']}")
+        said = each["msg"].removeprefix("Value error, ")
+        if not place:
+            lines.append(said)
+        else:
+            lines.append(f"the setting {named} is missing" if each["type"] == "missing" else f"{named}: {said}")
     return f"The toolkit {toolkit.name!r} cannot be used: {'; '.join(lines)}. {_give(toolkit, first)}"
 
 
@@ -276,9 +280,15 @@ def _unmade(toolkit: Toolkit, error: Exception) -> str:
 
 
 def _give(toolkit: Toolkit, name: str) -> str:
+    """What to do about a setting; without a name, about those that do not fit each other."""
     cls = toolkit.config
+    settings = fields_of(cls)
+    if not name:
+        is_there = [each.variables[0] for each in settings if each.is_set and each.variables]
+        first = f"Correct {', '.join(is_there)} in the environment, or give" if is_there else "Give"
+        return f"{first} the settings in the program: tools=[toolkit.configured({cls.__name__}(...))]."
     in_code = f"tools=[toolkit.configured({cls.__name__}({name}=...))]"
-    setting = next((each for each in fields_of(cls) if each.name == name), None)
+    setting = next((each for each in settings if each.name == name), None)
     if setting is not None and setting.variables:
         return f"Set {setting.variables[0]} in the environment, or give it in the program: {in_code}."
     return f"Give it in the program: {in_code}."

@@ -8,13 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codeact_tools import CallRecord, CodeActAgent, Session, tool
-from codeact_tools.approvals import Allow, Ask, CallRequest, Decision, Deny
+from codeact_tools.approvals import Allow, Ask, CallRequest, Decision, Deny, Done, Policy
 from codeact_tools.errors import ConfigurationError, RunPaused
 from codeact_tools.events import ApprovalDecided, ApprovalRequested
 from codeact_tools.journal import Journal
@@ -287,3 +291,174 @@ def test_a_call_that_was_allowed_and_cut_off_is_asked_about_again(tmp_path: Path
     with pytest.raises(RunPaused, match="not known"):
         agent.resume(run_id)
     assert EFFECTS == ["pay x 1"]
+
+
+@pytest.mark.parametrize("answer", ["no", Ask("whom?"), None, 1])
+def test_only_a_clear_yes_is_one(answer: Any) -> None:
+    """What is neither True nor False nor a verdict ends the run with an error that names the function."""
+
+    def unsure(call: CallRequest) -> Any:
+        return answer
+
+    with pytest.raises(ConfigurationError, match=r"'.*unsure'.* returned"):
+        run("pay('x', 1)", approve=unsure)
+    assert EFFECTS == []
+
+
+def test_a_question_that_is_cancelled_is_no_yes() -> None:
+    """An `approve` whose own waiting was cancelled does not leave the action hanging."""
+
+    async def cancelled(call: CallRequest) -> bool:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ConfigurationError, match="raised CancelledError for pay"):
+        run("pay('x', 1)", approve=cancelled)
+
+
+@tool(approval=True)
+def pay_in_parts(most: int) -> Iterator[int]:
+    """Pay in parts.
+
+    Args:
+        most: How many.
+    """
+    EFFECTS.append("parts")
+    yield from range(most)
+
+
+@dataclass
+class Bill:
+    """What was paid."""
+
+    day: date
+    total: float
+
+
+@tool(approval=True, secrets=["pin"])
+def settle(pin: str, /, *bills: int, note: str = "") -> Bill:
+    """Settle bills.
+
+    Args:
+        pin: Of the account.
+        bills: Their numbers.
+        note: To be written on them.
+    """
+    EFFECTS.append(f"settle {pin} {bills} {note}")
+    return Bill(date(2026, 1, 2), 1.5)
+
+
+def left(journal: Journal, code: str) -> str:
+    """A run that waits for a decision about its first call; return its name."""
+    agent = CodeActAgent(
+        [pay, pay_in_parts, settle, look],
+        model=ScriptedModel([f"<execute>\n{code}\n</execute>"]),
+        sandbox="local",
+        approve="pause",
+        journal=journal,
+    )
+    with pytest.raises(RunPaused) as paused:
+        agent.run("Pay.")
+    assert "123456" not in str(paused.value.waiting)
+    return paused.value.run_id
+
+
+def back(journal: Journal, run_id: str) -> Any:
+    """Go on; return the last observation."""
+    agent = CodeActAgent(
+        [pay, pay_in_parts, settle, look], model=ScriptedModel(["Done."]), sandbox="local", journal=journal
+    )
+    events = agent.resume(run_id).events
+    return [event.observation for event in events if event.type == "action_finished"][-1]
+
+
+@tool(read_only=True)
+def look(most: int) -> Iterator[int]:
+    """Count.
+
+    Args:
+        most: How far.
+    """
+    yield from range(most)
+
+
+@pytest.mark.parametrize(
+    ("code", "result", "shown"),
+    [
+        ("print([*pay_in_parts(3)])", [7, 8], "[7, 8]\n"),
+        ("b = settle('123456', 1)\nprint(b.day.year, b.total)", {"day": "2020-05-06", "total": 2}, "2020 2.0\n"),
+    ],
+)
+def test_what_has_happened_already_has_its_type(tmp_path: Path, code: str, result: Any, shown: str) -> None:
+    """The JSON that somebody gives as the result, or as the items, comes to the action as what the tool promises."""
+    journal = Journal(tmp_path / "runs.sqlite3")
+    run_id = left(journal, code)
+    journal.decide(run_id, 1, Done(result))
+    assert back(journal, run_id).stdout == shown
+    assert EFFECTS == []
+
+
+def test_a_wrong_result_of_what_has_happened_is_refused(tmp_path: Path) -> None:
+    """It is validated like any result; the call is not made."""
+    journal = Journal(tmp_path / "runs.sqlite3")
+    run_id = left(journal, "settle('123456', 1)")
+    journal.decide(run_id, 1, Done("paid"))
+    assert "does not fit its signature" in back(journal, run_id).text
+    assert EFFECTS == []
+
+
+def test_edited_arguments_leave_secrets_to_the_action(tmp_path: Path) -> None:
+    """Arguments of any kind can be edited later; a secret is the action's own, and cannot be written down."""
+    journal = Journal(tmp_path / "runs.sqlite3")
+    run_id = left(journal, "settle('123' + '456', 1, 2)")
+    with pytest.raises(ConfigurationError, match="declares 'pin' a secret"):
+        journal.decide(run_id, 1, Allow({"pin": "654321", "bills": [3]}))
+    with pytest.raises(ConfigurationError, match="are JSON here"):
+        journal.decide(run_id, 1, Allow({"bills": {3}}))
+    with pytest.raises(ConfigurationError, match="holds a secret"):
+        journal.decide(run_id, 1, Allow({"note": "sk-" + "abcdefgh" * 3}))
+    journal.decide(run_id, 1, Allow({"bills": [3, 4], "note": "late"}))
+    back(journal, run_id)
+    assert EFFECTS == ["settle 123456 (3, 4) late"]
+    for file in tmp_path.iterdir():
+        assert b"123456" not in file.read_bytes()
+
+
+def test_a_stream_that_waits_does_not_keep_a_run_from_pausing(tmp_path: Path) -> None:
+    """A call inside a loop over a stream stops the run, too, as often as it takes; each call is made once."""
+    journal = Journal(tmp_path / "runs.sqlite3")
+    run_id = left(journal, "for n in look(2):\n    print(pay(str(n), n))")
+    for _ in range(2):
+        (call,) = journal.past(run_id).waiting
+        journal.decide(run_id, call.key, True)
+        agent = CodeActAgent(
+            [pay, look], model=ScriptedModel(["Done."]), sandbox="local", approve="pause", journal=journal
+        )
+        with suppress(RunPaused):
+            agent.resume(run_id)
+    assert journal.past(run_id).status == "finished"
+    assert EFFECTS == ["pay 0 0", "pay 1 1"]
+
+
+def test_what_somebody_decided_stands_against_todays_policy(tmp_path: Path) -> None:
+    """A call that has happened already is not made because a policy now allows it; a policy's no still counts."""
+    journal = Journal(tmp_path / "runs.sqlite3")
+
+    def allow(call: CallRequest) -> Decision:
+        return Allow()
+
+    def deny(call: CallRequest) -> Decision:
+        return Deny("not today")
+
+    verdicts: list[tuple[bool | Done, Policy]] = [(Done("1 paid"), allow), (True, deny)]
+    for verdict, policy in verdicts:
+        run_id = left(journal, "print(pay('x', 1))")
+        journal.decide(run_id, 1, verdict)
+        agent = CodeActAgent(
+            [pay],
+            model=ScriptedModel(["Done."]),
+            sandbox="local",
+            journal=journal,
+            policies=[policy],
+        )
+        agent.resume(run_id)
+        assert EFFECTS == []

@@ -70,6 +70,8 @@ BAD = (
     Bad("add_items('A1', search_orders('a'))", "type", 1, "list[Item]"),
     Bad("set_status('A1', 5)", "type", 1, "Status"),
     Bad("for o in 5:\n    print(o)", "type", 1, "looped over"),
+    Bad("for o in get_order('A1'):\n    print(o)", "type", 1, "Use its attributes: .id"),
+    Bad("get_order('A1') * 2", "type", 1, "Use attributes of Order: .id"),
     Bad("get_order('A1')()", "type", 1, "cannot be called"),
     Bad("get_order('A1').total + 'a'", "type", 1, "`float` and `str`"),
     Bad("'total: ' + get_order('A1').total", "type", 1, "f-string"),

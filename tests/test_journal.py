@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import random
 import sqlite3
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codeact_tools import CodeActAgent, tool
-from codeact_tools.errors import JournalError, RunBusy, RunNotFound
+from codeact_tools.errors import ConfigurationError, JournalError, RunBusy, RunNotFound
 from codeact_tools.events import RunFailed, RunFinished, RunStarted, Usage
 from codeact_tools.journal import (
     HIDDEN,
@@ -26,6 +28,7 @@ from codeact_tools.journal import (
     Redactor,
     SQLiteStore,
     default_path,
+    fits,
     open_journal,
     read_exported,
 )
@@ -314,7 +317,7 @@ def test_an_exported_run_cut_off_anywhere_is_read_up_to_the_last_whole_line(cut:
     ]  # fmt: skip
     text = "".join(lines)[:cut]
     whole = len("".join(lines)[:cut].splitlines()) if cut and text.endswith("\n") else max(text.count("\n"), 0)
-    if whole == 0 and not text.endswith("}"):
+    if whole == 0 and not text.endswith("}}"):
         with pytest.raises(JournalError):
             read_exported(text)
     else:
@@ -417,3 +420,142 @@ def test_sqlite_tells_nothing_but_its_errors(path: Path) -> None:
     assert isinstance(caught.value.__cause__, sqlite3.Error)
     with pytest.raises(JournalError):
         store.read("r")
+
+
+def test_secrets_in_any_argument_are_hidden(path: Path) -> None:
+    """In ``*args`` and ``**kwargs``, inside of objects, and numbers; their copies in what is printed, too."""
+
+    @dataclass
+    class Login:
+        user: str
+        password: str
+
+    @tool(secrets=["keys", "headers", "login", "pin"])
+    def send(login: Login, pin: int, *keys: str, note: str, **headers: str) -> str:
+        """Send something."""
+        return f"{login.password} {pin} {keys} {headers}"
+
+    code = (
+        "print(send(Login('ann', 'sword' + 'fish9'), 1234000 + 567, 'first' * 3, 'second' * 3, "
+        "note='a note', token='third' * 3))"
+    )
+    store = SQLiteStore(path)
+    sending = CodeActAgent(
+        [send], model=ScriptedModel([f"<execute>\n{code}\n</execute>", "Done."]), sandbox="local", journal=store
+    )
+    run = sending.run("Send.").run_id
+    (call,) = Journal(store).past(run).calls.values()
+    assert call.args == [HIDDEN] * 4
+    assert call.kwargs == {"note": "a note", "token": HIDDEN}
+    store.close()
+    written = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    for secret in (b"swordfish9", b"1234567", b"firstfirst", b"secondsecond", b"thirdthird"):
+        assert secret not in written
+
+
+@pytest.mark.parametrize("pattern", ["(", r"\d*", ""])
+def test_patterns_that_cannot_be_used_are_named(pattern: str) -> None:
+    """What is no regular expression, or would hide everything."""
+    with pytest.raises(ConfigurationError, match="secrets="):
+        Redactor(patterns=[pattern])
+
+
+def test_patterns_keep_their_groups_and_flags() -> None:
+    """Each pattern is an expression of its own."""
+    hidden = Redactor(patterns=[r"(ab|cd)-\1", r"(?i)secret\d"])
+    assert hidden("ab-ab cd-ab SECRET1") == f"{HIDDEN} cd-ab {HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    "piece", ["eyJ-", "://a:", "sk-", "-----BEGIN ", "Bearer a", "://:", "gho_xoxb-", "eyJaaaaaaaaaa."]
+)
+def test_a_hostile_text_costs_no_more_than_another(piece: str) -> None:
+    """Looking for secrets takes time in proportion to the text: a million characters pass before the test's limit."""
+    text = piece * (1_000_000 // len(piece))
+    assert len(Redactor(values=["hunter2!"])(text)) <= 2 * len(text)
+
+
+def test_a_mark_in_the_record_fits_any_text() -> None:
+    """What was hidden cannot be compared; the rest must be the same."""
+    assert fits({"a": [f"Bearer {HIDDEN}", 1]}, {"a": ["Bearer x", 1]})
+    assert fits([f"{HIDDEN}-{HIDDEN}"], ["a-b"])
+    for other in (["ab"], ["a-b", 1], "a-b", [1]):
+        assert not fits([f"{HIDDEN}-{HIDDEN}"], other)
+    assert not fits([1], [True])
+
+
+def test_places_that_cannot_be_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Odd names of files work; one that no file can have, and a user without a home, are errors of ours."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a b?c#d%.db", ":memory:", "file:x.db", "ü\n.db"):
+        SQLiteStore(name).append("r", Record(1, 1.0, "message"), durable=True)
+        assert len(SQLiteStore(name).read("r")) == 1
+    with pytest.raises(JournalError, match="cannot be opened"):
+        Journal("a\0b")
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("CODEACT_TOOLS_JOURNAL")
+    monkeypatch.setattr(Path, "home", nowhere)
+    done = agent(None).run("What is twice 21?")
+    assert done.answer == "It is 42."
+    with pytest.raises(JournalError, match="no place for a journal"):
+        default_path()
+
+
+def test_an_unknown_run_is_not_deleted(path: Path) -> None:
+    """Its name may be misspelt."""
+    with pytest.raises(RunNotFound):
+        Journal(path).delete("nope")
+
+
+def _hammer(path: str, number: int) -> int:
+    store = SQLiteStore(path)
+    for seq in range(1, 101):
+        store.append(f"r{number}", Record(seq, 1.0, "message", None, {"x": "y" * 500}), durable=seq % 20 == 0)
+    held = 0
+    for _ in range(50):
+        with contextlib.suppress(RunBusy), store.claim("one"):
+            os.close(os.open(f"{path}.alone", os.O_CREAT | os.O_EXCL))
+            Path(f"{path}.alone").unlink()
+            held += 1
+    return held
+
+
+def test_processes_write_and_hold_at_once(path: Path) -> None:
+    """None of them finds the file locked, and never do two hold the same run."""
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        held = pool.starmap(_hammer, [(str(path), number) for number in range(3)])
+    assert sum(held) > 50
+    store = SQLiteStore(path)
+    assert [len(store.read(f"r{number}")) for number in range(3)] == [100] * 3
+    assert store.lost is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_a_connection_of_its_own(path: Path) -> None:
+    """Both go on writing."""
+    store = SQLiteStore(path)
+    store.append("r", Record(1, 1.0, "message"), durable=False)
+    child = os.fork()
+    if child == 0:
+        store.append("child", Record(1, 1.0, "message"), durable=True)
+        os._exit(len(store.read("r")))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    store.append("r", Record(2, 1.0, "message"), durable=True)
+    assert (len(store.read("r")), len(store.read("child"))) == (2, 1)
+
+
+def test_damage_to_one_run_leaves_the_others(path: Path) -> None:
+    """What was written after the damage is kept, except in the run that it is in."""
+    store = SQLiteStore(path)
+    for seq in range(1, 5):
+        for run in ("a", "b"):
+            store.append(run, Record(seq, 1.0, "message", None, {"seq": seq}), durable=False)
+    store._connection.execute("UPDATE records SET data = '{' WHERE run = 'a' AND seq = 2")
+    assert len(store.read("a")) == 1
+    assert len(store.read("b")) == 4
+    assert store.lost is not None
+    store.append("a", Record(2, 1.0, "message"), durable=True)
+    assert len(store.read("a")) == 2

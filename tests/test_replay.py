@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from codeact_tools.cli import main
 from codeact_tools.errors import JournalError, ModelUnavailable, RunPaused
 from codeact_tools.journal import Journal, read_exported
 from codeact_tools.replay import as_test, replay, replay_file
+from codeact_tools.signatures import Opaque
 from codeact_tools.testing import ScriptedModel
 
 SCRIPT = [
@@ -185,6 +187,60 @@ def test_secrets_do_not_leave_with_an_export(journal: Journal) -> None:
     assert next(call for call in past.calls.values() if call.record.tool == "buy").args[0] == "[redacted]"
 
 
+def test_secrets_that_the_record_lacks_are_no_difference(tmp_path: Path) -> None:
+    """Arguments that hold secrets, by value or by pattern, and secret results; no tool is called for them."""
+    made: list[str] = []
+
+    @tool(read_only=True, secrets=["return"])
+    def key() -> str:
+        """Make a key."""
+        made.append("key")
+        return "key-of-the-shop"
+
+    @tool(read_only=True)
+    def use(text: str) -> int:
+        """Use a text."""
+        made.append("use")
+        return 3
+
+    journal = Journal(tmp_path / "runs.sqlite3", secrets=[r"ID-\d+"])
+    code = "k = key()\nprint(use(k))\nprint(use('ID-' + '1234'))"
+    run = agent(f"<execute>\n{code}\n</execute>", "Done.", tools=[key, use], journal=journal).run("Use it.").run_id
+    made.clear()
+    for against in (None, agent(tools=[key, use])):
+        replayed = replay(journal.past(run), agent=against)
+        assert replayed.differences == ()
+        assert replayed.calls == 3
+    assert made == []
+
+
+def test_no_tool_is_called_for_what_stays_on_the_host(journal: Journal) -> None:
+    """A recorded handle is enough, also where the agent with its tools is there."""
+    opened: list[str] = []
+
+    class Table:
+        """Something that stays here."""
+
+    @tool(read_only=True)
+    def open_table(name: str) -> Opaque[Table]:
+        """Open a table."""
+        opened.append(name)
+        return Table()
+
+    script = ["<execute>\nt = open_table('a')\n</execute>", "Done."]
+    run = agent(*script, tools=[open_table], journal=journal).run("Open it.").run_id
+    assert replay(journal.past(run), agent=agent(tools=[open_table])).differences == ()
+    assert opened == ["a"]
+
+
+def test_a_task_cannot_break_out_of_its_test(journal: Journal) -> None:
+    """Whatever the task says, the test that is made of it is one function."""
+    past = journal.past(journal.find("last"))
+    past.tasks = ['""" ; import os \x00\u2028 \\"""\n1 / 0']
+    names = [type(node).__name__ for node in ast.parse(as_test(past, "shop")).body]
+    assert names == ["Expr", "ImportFrom", "ImportFrom", "FunctionDef"]
+
+
 # ---- at the command line ---------------------------------------------------------------------------------------------
 
 SHOP = '''
@@ -259,6 +315,14 @@ def test_the_way_of_a_paused_run(shop: Path, tmp_path: Path, capsys: pytest.Capt
     assert "runs list" in capsys.readouterr().err
 
 
+def test_options_of_a_resumed_run_can_be_set_back(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is given counts, also where it is what a run has by default."""
+    assert main(["run", "-t", str(shop), "--approve", "pause", "--max-turns", "1", "Wipe x."]) == 5
+    assert main(["resume", "last", "--approve", "allow"]) == 1
+    assert "all its 1 turns" in capsys.readouterr().err
+    assert main(["resume", "last", "--max-turns", "10", "--approve", "auto"]) == 0
+
+
 def test_a_changed_tool_is_shown_by_replay(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 1, and the first line says what is different."""
     assert main(["run", "-t", str(shop), "--approve", "allow", "Wipe x."]) == 0
@@ -328,6 +392,28 @@ def test_a_person_at_the_terminal_is_asked(
     assert "? wipe(name='x')" in written
     assert "the tool may delete or overwrite" in written
     assert shown in written
+
+
+def test_calls_that_came_together_are_asked_about_in_turn() -> None:
+    """Each has its own question and its own line; what is piped in, or closed, is no reason to hang."""
+    program = (
+        "import asyncio\n"
+        "from codeact_tools.approvals import CallRequest\n"
+        "from codeact_tools.cli.approving import approval\n"
+        "ask = approval('ask')\n"
+        "assert approval('auto') is None\n"
+        "async def main():\n"
+        "    calls = [CallRequest(id=n, tool='pay', arguments={'n': n}) for n in range(2)]\n"
+        "    print([type(verdict).__name__ for verdict in await asyncio.gather(*map(ask, calls))])\n"
+        "asyncio.run(main())"
+    )
+    for typed, said in ((b"y\nn\n", "['Allow', 'Deny']\n"), (b"", "['Deny', 'Deny']\n"), (None, "['Deny', 'Deny']\n")):
+        done = subprocess.run(
+            [sys.executable, "-c", program] if typed is not None else
+            ["/bin/sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, program],
+            input=typed, capture_output=True, check=True, timeout=60,
+        )  # fmt: skip
+        assert done.stdout.decode() == said
 
 
 def test_a_paused_run_is_named_in_its_error(journal: Journal) -> None:

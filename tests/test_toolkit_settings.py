@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import AliasChoices, BaseModel, Field, SecretBytes, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, SecretBytes, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from codeact_tools import ToolContext, Toolkit, ToolRegistry, tool
@@ -74,6 +74,31 @@ def test_a_wrong_setting_is_named_and_no_value_is_shown(monkeypatch: pytest.Monk
     assert "s3cr3t" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+class Span(BaseSettings):
+    """Settings that are wrong together."""
+
+    model_config = SettingsConfigDict(env_prefix="SPAN_")
+    low: int = 0
+    high: int = 10
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Span:
+        if self.low > self.high:
+            raise ValueError("low is more than high")
+        return self
+
+
+def test_settings_that_do_not_fit_each_other_are_told_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the class says, and those of them that the environment has."""
+    monkeypatch.setenv("SPAN_LOW", "20")
+    with pytest.raises(ConfigurationError) as caught:
+        ToolRegistry([Toolkit("span", tools=[balance], config=Span)])
+    assert str(caught.value) == (
+        "The toolkit 'span' cannot be used: low is more than high. Correct SPAN_LOW in the environment, "
+        "or give the settings in the program: tools=[toolkit.configured(Span(...))]."
+    )
 
 
 @dataclass

@@ -35,6 +35,7 @@ _CAUGHT_BY: Final[Mapping[FindingKind, frozenset[str]]] = {
 """Handlers that show that the action counts on the error."""
 
 _CONTAINERS: Final = frozenset({"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter", "frozenset"})
+_ITERATORS: Final = frozenset({"Iterator", "Generator"})
 _TICKED: Final = re.compile(r"`((?:[^`])*)`")
 
 
@@ -275,10 +276,9 @@ class Translator:
         shown = f"`{plain(owner)}`"
         match each.rule:
             case "not-subscriptable":
-                definition = self._scope.names.types.get(head(owner))
-                fields = ", ".join(f".{field.name}" for field in definition.fields[:16]) if definition else ""
-                hint = f"Use its attributes: {fields}." if fields else None
-                return self._finding(each, "key", f"{shown} cannot be indexed with [ ].", hint)
+                return self._finding(
+                    each, "key", f"{shown} cannot be indexed with [ ].", self._instead_of_itself(owner)
+                )
             case "not-iterable" if "async-iterable" in each.message:
                 return self._finding(each, "await", f"{shown} is not asynchronous.", "Use a plain `for`.")
             case "not-iterable" if head(owner) in {
@@ -289,9 +289,20 @@ class Translator:
             }:
                 return self._finding(each, "await", f"{shown} is asynchronous.", "Use `async for`.")
             case "not-iterable":
-                return self._finding(each, "type", f"{shown} cannot be looped over.", None)
+                return self._finding(each, "type", f"{shown} cannot be looped over.", self._instead_of_itself(owner))
             case _:
                 return self._finding(each, "type", f"{shown} cannot be called.", None)
+
+    def _instead_of_itself(self, *owners: str) -> str | None:
+        """The attributes of the first that has some, or how an item of an iterator is had."""
+        for owner in owners:
+            if head(owner) in _ITERATORS:
+                return "Loop over it, or use `list(...)` or `next(...)`."
+            definition = self._scope.names.types.get(head(owner))
+            if definition is not None and definition.fields:
+                whose = "its attributes" if len(owners) == 1 else f"attributes of {definition.name}"
+                return f"Use {whose}: {', '.join(f'.{field.name}' for field in definition.fields[:16])}."
+        return None
 
     def _operator(self, each: Diagnostic) -> Finding | None:
         operator, *operands = _TICKED.findall(each.message)
@@ -308,6 +319,8 @@ class Translator:
             hint = "Use Decimal for both, or float(...) on the Decimal."
         elif operator == "+" and "str" in {head(operand) for operand in operands}:
             hint = "Use an f-string, or str(...) on the other value."
+        else:
+            hint = self._instead_of_itself(*operands)
         return self._finding(each, "type", message, hint)
 
     def _await(self, each: Diagnostic) -> Finding | None:

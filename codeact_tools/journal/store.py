@@ -226,6 +226,11 @@ class SQLiteStore:
         with self._lock:
             self._connection.close()
 
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None and self._process == os.getpid():
+            connection.close()
+
     @contextlib.contextmanager
     def _own(self) -> Iterator[None]:
         """Let a process that was forked have a connection of its own: SQLite's must not be shared."""

@@ -170,3 +170,9 @@ def test_no_error_of_a_library_escapes(tmp_path: Path, lines: list[list[str]]) -
         unfolded(tmp_path, calendar(*("\n".join(each) for each in lines)))
     except InvalidCalendar:
         return
+
+
+def test_a_zone_that_there_is_not_is_refused_with_the_configuration(tmp_path: Path) -> None:
+    """Not only when a calendar is opened, by an error that the model could do nothing about."""
+    with pytest.raises(ValueError, match="'Mars'"):
+        CalendarConfig(folder=tmp_path, zone="Mars")

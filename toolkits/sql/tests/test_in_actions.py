@@ -38,6 +38,16 @@ def test_rows_and_values_compute(session: Session) -> None:
     assert result_of(session, "query('SELECT placed FROM orders WHERE id = 3').rows[0]['placed'].year") == "2026"
 
 
+def test_the_types_of_values_are_at_hand() -> None:
+    """Nothing is to be imported to compute with what rows hold, nor to pass it on as a parameter."""
+    with Session(tools=[SAMPLE], sandbox="local") as session:
+        code = "day = query('SELECT placed FROM orders WHERE id = 3').rows[0]['placed']\n(date(2026, 1, 31) - day).days"
+        assert result_of(session, code) == "10"
+        assert result_of(session, "query_value('SELECT COUNT(*) FROM orders WHERE placed = :day', {'day': day})") == "1"
+        code = "price = query('SELECT price FROM products WHERE id = 1').rows[0]['price']\nprice * Decimal('1.19')"
+        assert result_of(session, code) == "Decimal('4.1650')"
+
+
 def test_errors_are_caught_by_class_and_family(session: Session) -> None:
     """With the place of the mistake as numbers."""
     code = """

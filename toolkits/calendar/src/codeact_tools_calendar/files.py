@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import icalendar
 from dateutil.rrule import rrulestr
 from icalendar.prop import vRecur
-from pydantic import DirectoryPath, Field
+from pydantic import DirectoryPath, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import CalendarChanged, InvalidCalendar, UnknownCalendar, UnknownTimeZone, nearest
@@ -44,6 +44,15 @@ class CalendarConfig(BaseSettings):
         description="The folder with the .ics files; nothing outside of it is read or written."
     )
     zone: str = Field(default="UTC", description="IANA name of the time zone of calendars that name none.")
+
+    @field_validator("zone")
+    @classmethod
+    def _is_known(cls, zone: str) -> str:
+        try:
+            zone_named(zone)
+        except UnknownTimeZone as error:
+            raise ValueError(str(error)) from error
+        return zone
 
 
 class Calendar:

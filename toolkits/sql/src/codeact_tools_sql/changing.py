@@ -8,11 +8,11 @@ from .errors import ReadOnly, SqlError  # noqa: F401 - the registry looks up her
 from .querying import configuration
 from .reading import opened
 from .results import Change
-from .values import Row, Value
+from .values import Parameter, Row
 
 
 @tool(destructive=True, approval=True)
-def execute(sql: str, params: dict[str, Value] | None = None, *, context: ToolContext) -> Change:
+def execute(sql: str, params: dict[str, Parameter] | None = None, *, context: ToolContext) -> Change:
     """Run one statement that changes the database, in a transaction: all of it happens, or nothing.
 
     Each call needs approval, and works only where the application has made the database writable.

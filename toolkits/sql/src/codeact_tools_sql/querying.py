@@ -29,7 +29,7 @@ from .errors import (  # noqa: F401 - the registry looks up here what the docstr
 from .reading import opened
 from .results import DatabaseInfo, Plan, Result, frame_of
 from .schema import Table, TableSummary
-from .values import Row, Value, distinct, kinds_of
+from .values import Parameter, Row, Value, distinct, kinds_of
 
 
 def configuration(context: ToolContext) -> SqlConfig:
@@ -124,7 +124,7 @@ def describe_table(name: str, *, context: ToolContext) -> Table:
 @tool(read_only=True, idempotent=True)
 def query(
     sql: str,
-    params: dict[str, Value] | None = None,
+    params: dict[str, Parameter] | None = None,
     limit: Annotated[int, Field(ge=1)] | None = None,
     *,
     context: ToolContext,
@@ -179,7 +179,7 @@ def query(
 
 
 @tool(read_only=True, idempotent=True)
-def query_value(sql: str, params: dict[str, Value] | None = None, *, context: ToolContext) -> Value:
+def query_value(sql: str, params: dict[str, Parameter] | None = None, *, context: ToolContext) -> Value:
     """Run one SQL query that gives a single value: a count, a sum, a name.
 
     Args:
@@ -209,7 +209,7 @@ def query_value(sql: str, params: dict[str, Value] | None = None, *, context: To
 
 
 @tool(read_only=True, idempotent=True)
-def query_frame(sql: str, params: dict[str, Value] | None = None, *, context: ToolContext) -> pd.DataFrame:
+def query_frame(sql: str, params: dict[str, Parameter] | None = None, *, context: ToolContext) -> pd.DataFrame:
     """Run one SQL query and get all its rows as a pandas table, for computations that SQL is bad at.
 
     Args:
@@ -248,7 +248,7 @@ def query_frame(sql: str, params: dict[str, Value] | None = None, *, context: To
 @tool(read_only=True, idempotent=True)
 def stream_batches(
     sql: str,
-    params: dict[str, Value] | None = None,
+    params: dict[str, Parameter] | None = None,
     size: Annotated[int, Field(ge=1, le=10_000)] = 500,
     *,
     context: ToolContext,
@@ -286,7 +286,7 @@ def stream_batches(
 
 
 @tool(read_only=True, idempotent=True)
-def explain(sql: str, params: dict[str, Value] | None = None, *, context: ToolContext) -> Plan:
+def explain(sql: str, params: dict[str, Parameter] | None = None, *, context: ToolContext) -> Plan:
     """Show how the database would run a query, to see why it is slow; the query does not run.
 
     Args:

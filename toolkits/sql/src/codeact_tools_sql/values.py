@@ -14,6 +14,25 @@ Value = TypeAliasType("Value", Any)
 """A value of a database: None, bool, int, float, str, bytes, Decimal, date, datetime, time, timedelta, UUID, or a list
 or a dictionary of them. Only the statement says which; a union would forbid ``row["price"] * 2`` before it runs."""
 
+Parameter = TypeAliasType(
+    "Parameter",
+    str
+    | int
+    | float
+    | bool
+    | Decimal
+    | date
+    | datetime
+    | time
+    | timedelta
+    | UUID
+    | bytes
+    | list[Any]
+    | dict[str, Any]
+    | None,
+)
+"""What a parameter of a statement may be. It names the types that values have, so that an action has them at hand."""
+
 Row = dict[str, Any]
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, Decimal, date, timedelta, UUID})
