@@ -95,7 +95,9 @@ class Recall:
         answered = [call for call in calls if not {"value", "raise"}.isdisjoint(self._answer(call) or ())]
         self._due = deque(sorted(answered, key=lambda call: call.ended))
         """Calls that were answered the first time, in this order."""
-        self._given = asyncio.Event()
+        self._turns = {call.key: asyncio.Event() for call in self._due}
+        """Set when all calls before this one are answered."""
+        self._next_turn()
         self._started = time.monotonic()
         self._open = len(calls)
         self._progress = 0
@@ -132,19 +134,22 @@ class Recall:
 
     async def in_turn(self, call: PastCall) -> None:
         """Wait until the calls that had been answered before this one are, so that parallel ones go the same way."""
-        while self._due and self._due[0] is not call and any(each is call for each in self._due):
-            if not await self._moves_on(self._given):
+        turn = self._turns.get(call.key)
+        while turn is not None and not turn.is_set():
+            if not await self._moves_on(turn):
                 break
 
     def answered(self, call: PastCall) -> None:
         """The action gets its answer now."""
-        if self._due and self._due[0] is call:
-            self._due.popleft()
-        else:
-            self._due = deque(each for each in self._due if each is not call)
         self._progress += 1
-        self._given.set()
-        self._given = asyncio.Event()
+        self._turns.pop(call.key, None)
+        self._next_turn()
+
+    def _next_turn(self) -> None:
+        while self._due and self._due[0].key not in self._turns:
+            self._due.popleft()
+        if self._due:
+            self._turns[self._due[0].key].set()
 
     @property
     def left(self) -> list[PastCall]:

@@ -23,6 +23,7 @@ from .render import ranked
 from .result import CheckResult
 from .server import ServerUnavailable, TypeServer
 from .source import Source, clipped, read
+from .subscripts import Subscripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -195,18 +196,23 @@ class Checker:
             return used, None
         facts = self._history.facts.after(source.nodes)
         translator = Translator(source, scope, facts, self._history.bound)
-        found = [*translator.findings(diagnostics), *used]
+        found = used
         try:
-            return [*found, *self._overloaded(Overloads(source, scope, translator.nodes, diagnostics), source)], None
+            subscripts = Subscripts(source, translator.nodes, diagnostics)
+            if (question := subscripts.question()) is not None:
+                diagnostics = subscripts.certain(self._asked(question, source))
+            found = [*translator.findings(diagnostics), *used]
+            overloads = Overloads(source, scope, translator.nodes, diagnostics)
+            if (question := overloads.question()) is not None:
+                found += overloads.findings(self._asked(question, source))
         except ServerUnavailable as reason:
             return found, f"Actions are checked without types: {reason}."
+        return found, None
 
-    def _overloaded(self, overloads: Overloads, source: Source) -> list[Finding]:
-        if (question := overloads.question()) is None:
-            return []
+    def _asked(self, question: str, source: Source) -> list[Diagnostic]:
         with self._lock:
             cells = [*self._history.cells_for(source.tree.body), question]
-            return overloads.findings(self._server.diagnose(cells, seconds=self.budget_seconds))
+            return self._server.diagnose(cells, seconds=self.budget_seconds)
 
     def _used(self, source: Source) -> list[Finding]:
         if self._libraries is None:

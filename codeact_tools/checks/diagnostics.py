@@ -125,9 +125,12 @@ class Translator:
             return None
         if not self._is_tool_type(owner) and (self._may_have_more(owner) or attribute.startswith("_")):
             return None  # stubs leave out private attributes
+        if self._is_typed_dict(owner) and attribute in dir(dict):
+            return None  # it is a plain dictionary when the action runs
         have = self._attributes(owner)
         meant = nearest(attribute, have)
-        hint = f"Did you mean `.{meant}`?" if meant else None
+        written = f"[{meant!r}]" if self._is_typed_dict(owner) else f".{meant}"
+        hint = f"Did you mean `{written}`?" if meant else None
         if definition := self._scope.names.types.get(head(owner)):
             fields = [each.name for each in definition.fields] or [name for name, _ in definition.members]
             if fields:
@@ -216,6 +219,7 @@ class Translator:
         call = self._nodes.call_at(each)
         if (
             call is None
+            or (isinstance(call.func, ast.Attribute) and call.func.attr == "update")  # of a dictionary: any keywords
             or self._scope.spec(call.func) is not None
             or not self._is_plain(call)
             or self._nodes.is_uncertain(call.func)
@@ -252,7 +256,10 @@ class Translator:
         if match is None:
             return self._as_written("key")(each)
         definition = self._scope.names.types.get(match[2])
-        if definition is None:
+        call = self._nodes.call_at(each)
+        if call is not None and self._nodes.exactly(each) in call.args[:1] and len(call.args) == 2:
+            return None  # `pop` with a default
+        if definition is None or self._facts.keys & {match[1], ""}:
             return None
         fields = [field.name for field in definition.fields]
         meant = nearest(match[1], fields)
@@ -300,8 +307,10 @@ class Translator:
                 return "Loop over it, or use `list(...)` or `next(...)`."
             definition = self._scope.names.types.get(head(owner))
             if definition is not None and definition.fields:
-                whose = "its attributes" if len(owners) == 1 else f"attributes of {definition.name}"
-                return f"Use {whose}: {', '.join(f'.{field.name}' for field in definition.fields[:16])}."
+                is_dict, names = definition.kind == "typeddict", [field.name for field in definition.fields[:16]]
+                what = "keys" if is_dict else "attributes"
+                whose = f"its {what}" if len(owners) == 1 else f"{what} of {definition.name}"
+                return f"Use {whose}: {', '.join(f'[{name!r}]' if is_dict else f'.{name}' for name in names)}."
         return None
 
     def _operator(self, each: Diagnostic) -> Finding | None:
@@ -309,6 +318,8 @@ class Translator:
         if any(map(_is_coroutine, operands)):
             return self._coroutine(each)
         if not operands or not all(map(is_certain, operands)) or "None" in operands:
+            return None
+        if operator == "|=" and self._is_typed_dict(operands[0]):
             return None
         shown = [f"`{plain(operand)}`" for operand in operands]
         if len(shown) == 1 and "between two" in each.message:
@@ -406,6 +417,10 @@ class Translator:
     def _may_have_more(self, owner: str) -> bool:
         """Whether code that nothing shows may have given attributes to the value, or put another in its place."""
         return self._facts.unseen or (self._facts.dynamic and not hasattr(builtins, head(owner)))
+
+    def _is_typed_dict(self, owner: str) -> bool:
+        definition = self._scope.names.types.get(head(owner))
+        return definition is not None and definition.kind == "typeddict"
 
     def _is_tool_type(self, owner: str) -> bool:
         return head(owner) in self._scope.names.types

@@ -19,6 +19,8 @@ class Facts:
     classes: set[str] = field(default_factory=set)
     stored: set[str] = field(default_factory=set)
     """Attributes that some statement assigns."""
+    keys: set[str] = field(default_factory=set)
+    """Keys that some statement sets; an empty one where it is not known which."""
     rebound: set[str] = field(default_factory=set)
     """Names that a function rebinds with ``global`` or ``nonlocal``: their type at a line is not known."""
     decorated: set[str] = field(default_factory=set)
@@ -44,6 +46,7 @@ class Facts:
             set(self.functions),
             set(self.classes),
             set(self.stored),
+            set(self.keys),
             set(self.rebound),
             set(self.decorated),
             set(self.defined),
@@ -71,6 +74,10 @@ class Facts:
                         result.decorated.add(name)
                 case ast.Attribute(attr=name, ctx=ast.Store()):
                     result.stored.add(name)
+                case ast.Subscript(slice=key, ctx=ast.Store()):
+                    result.keys.add(key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else "")
+                case ast.Attribute(attr="update" | "setdefault"):
+                    result.keys.add("")
                 case ast.Global(names=names) | ast.Nonlocal(names=names):
                     result.rebound.update(names)
                 case ast.Import(names=names):
