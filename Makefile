@@ -11,7 +11,7 @@ ENVIRONMENT := $(PYTHON) .ci/environment.py $(VENV)
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-transformers check types lint imports docs format clean
+.PHONY: help demo test test-transformers test-long check types lint imports docs format clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,10 @@ test: $(VENV)/.dev ## Run the tests, those that ask the embedded model included
 
 test-transformers: $(VENV)/.transformers ## Run the tests that load a model with transformers on the CPU (1 GB more)
 	@$(BIN)/python -m pytest -m transformers $(ARGS)
+
+test-long: $(VENV)/.dev ## Run the tests in which the embedded model answers questions with each toolkit (20 minutes)
+	@$(BIN)/codeact-tools model fetch > /dev/null
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 check: types lint imports docs ## Check types, style, the import contract and the docs
 

@@ -4,9 +4,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .agent import CodeActAgent, Conversation, RunLimits, RunResult
+    from .agent import CodeActAgent, RunLimits
     from .approvals import Allow, Ask, CallRequest, Deny, Done
     from .checks import Checker, CheckResult
+    from .conversation import Conversation, RunResult
     from .dialects import Dialect
     from .events import Artifact, CallRecord, Event, ExecutionError, Finding, Observation, Usage
     from .journal import Journal
@@ -52,9 +53,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "agent": ("CodeActAgent", "Conversation", "RunLimits", "RunResult"),
+    "agent": ("CodeActAgent", "RunLimits"),
     "approvals": ("Allow", "Ask", "CallRequest", "Deny", "Done"),
     "checks": ("CheckResult", "Checker"),
+    "conversation": ("Conversation", "RunResult"),
     "dialects": ("Dialect",),
     "events": ("Artifact", "CallRecord", "Event", "ExecutionError", "Finding", "Observation", "Usage"),
     "journal": ("Journal",),

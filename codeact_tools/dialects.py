@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .errors import ConfigurationError
 from .replies import Reply, Tags, read_reply
 
 EXECUTE = Tags(open="<execute>", close="</execute>")
@@ -210,3 +211,17 @@ DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (CHAT, TRAI
 """All dialects by name."""
 
 __all__ = ["DIALECTS", "EXECUTE", "Dialect", "Reply", "Tags"]
+
+
+def find_dialect(dialect: str | Dialect) -> Dialect:
+    """The dialect that is meant: a name of `DIALECTS`, or the dialect itself.
+
+    Raises:
+        ConfigurationError: There is none of this name.
+    """
+    if isinstance(dialect, Dialect):
+        return dialect
+    try:
+        return DIALECTS[dialect]
+    except KeyError:
+        raise ConfigurationError(f"dialect={dialect!r} is not known; there are {', '.join(DIALECTS)}.") from None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import inspect
 import json
 import threading
 import time
@@ -42,7 +40,8 @@ from .events import (
     WarningRaised,
 )
 from .gate import Gate
-from .invocation import call_here, finish_awaitable, in_thread, without_host_paths
+from .hostcall import CANCELLED, Call, PlainCall, as_answer
+from .invocation import call_here, in_thread, without_host_paths
 from .journal import HIDDEN, PastAction, PastCall, RunLog, holds_hidden
 from .recall import Recall, RecordedTool
 from .registry import ToolRegistry
@@ -103,7 +102,7 @@ class HostCalls:
         self._state: dict[str, Any] = {}
         self._places: dict[str, asyncio.Semaphore] = {}
         self._results: dict[str, tuple[object, Any]] = {}
-        self._calls: list[_Call] = []
+        self._calls: list[Call] = []
         self._given = 0
         """Items of streams."""
         self.output: list[tuple[OutputStream, str]] = []
@@ -215,27 +214,27 @@ class HostCalls:
         if self._recall is not None or self._listener is not None:
             return None
         work = self._begin(self._new(tool, args, kwargs))
-        return work if isinstance(work, _PlainCall) else None
+        return work if isinstance(work, PlainCall) else None
 
-    def _new(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> _Call:
+    def _new(self, tool: str, args: list[Any], kwargs: dict[str, Any]) -> Call:
         self._count += 1
-        call = _Call(self._count, tool, args, kwargs)
+        call = Call(self._count, tool, args, kwargs)
         self._calls.append(call)
         return call
 
-    def _begin(self, call: _Call) -> Coroutine[Any, Any, Any] | Work:
+    def _begin(self, call: Call) -> Coroutine[Any, Any, Any] | Work:
         try:
             spec, bound = self._bind(call.tool, call.args, call.kwargs)
             call.spec, call.arguments = spec, bound.arguments
             if not spec.plain or self._gate.concerns(spec):
                 return self._answer(call, spec, bound)
             self._tell(ToolCalled, call)
-            plain = _PlainCall(self, call, spec, bound)
+            plain = PlainCall(self, call, spec, bound)
             return plain if spec.kind == "function" else plain.go_on()
         except Exception as error:
             raise self._refused(call, error) from error
 
-    async def _answer(self, call: _Call, spec: ToolSpec, bound: BoundCall, past: PastCall | None = None) -> Any:
+    async def _answer(self, call: Call, spec: ToolSpec, bound: BoundCall, past: PastCall | None = None) -> Any:
         try:
             if past is not None or self._gate.concerns(spec):
                 verdict = await self._gate.let_through(spec, self._request(call, spec), past, self._note)
@@ -260,12 +259,12 @@ class HostCalls:
             raise self._refused(call, error) from error
         except BaseException:
             if call.key not in self._gate.waiting:  # the run pauses, and the call is still to be decided about
-                self.finish(call, error="cancelled", answer=_CANCELLED)
+                self.finish(call, error="cancelled", answer=CANCELLED)
             raise
         await self.finish_durably(call, value, answer)
         return answer
 
-    def _taken_as_done(self, call: _Call, spec: ToolSpec, result: Any) -> Any:
+    def _taken_as_done(self, call: Call, spec: ToolSpec, result: Any) -> Any:
         """The result of a call that somebody says has happened."""
         if spec.streams:
             return Stream(self._done_items(call, spec, result))
@@ -274,7 +273,7 @@ class HostCalls:
         self.finish(call, result=value, answer={"value": answer})
         return answer
 
-    def _done_items(self, call: _Call, spec: ToolSpec, result: Any) -> AsyncGenerator[Any]:
+    def _done_items(self, call: Call, spec: ToolSpec, result: Any) -> AsyncGenerator[Any]:
         if not isinstance(result, list | tuple):
             raise InvalidResult(f"{spec.qualified} yields items, so what it gave is a list, not {result!r}.")
         items = [self.encode(spec, spec.check_item(item)) for item in result]
@@ -290,7 +289,7 @@ class HostCalls:
         past = recall.take(tool, *self._shown_arguments(tool, args, kwargs))
         if past is None:
             return self._new_after(recall, tool, args, kwargs)
-        call = _Call(past.key, tool, args, kwargs)
+        call = Call(past.key, tool, args, kwargs)
         self._calls.append(call)
         if recall.knows_end(past) and (recall.finished or tool != ANSWER_TOOL or self._find(tool) is None):
             return self._recorded(call, past.answer if recall.finished else past.known, past)
@@ -310,7 +309,7 @@ class HostCalls:
             await recall.admit(tool)
         return await self._live(call, None)
 
-    async def _live(self, call: _Call, past: PastCall | None) -> Any:
+    async def _live(self, call: Call, past: PastCall | None) -> Any:
         try:
             spec, bound = self._bind(call.tool, call.args, call.kwargs)
         except Exception as error:
@@ -318,7 +317,7 @@ class HostCalls:
         call.spec, call.arguments = spec, bound.arguments
         return await self._answer(call, spec, bound, past)
 
-    async def _recorded(self, call: _Call, answer: Mapping[str, Any] | None, past: PastCall) -> Any:
+    async def _recorded(self, call: Call, answer: Mapping[str, Any] | None, past: PastCall) -> Any:
         """Answer a call from the record."""
         call.recall(past.record)
         if self._recall is not None:
@@ -330,7 +329,7 @@ class HostCalls:
             if self._recall is not None:
                 self._recall.answered(past)
 
-    async def _answer_of(self, call: _Call, answer: Mapping[str, Any] | None, past: PastCall) -> Any:
+    async def _answer_of(self, call: Call, answer: Mapping[str, Any] | None, past: PastCall) -> Any:
         match answer:
             case {"raise": refusal}:
                 raise CallRefused(**refusal)
@@ -343,7 +342,7 @@ class HostCalls:
                 return await self._ask_again(call)
         return await asyncio.get_running_loop().create_future()  # cancelled the first time, so nobody waits for it
 
-    async def _ask_again(self, call: _Call) -> Any:
+    async def _ask_again(self, call: Call) -> Any:
         """The result was a secret, so the record does not have it."""
         spec = self._find(call.tool)
         if spec is None or not spec.repeatable:
@@ -356,7 +355,7 @@ class HostCalls:
         except Exception as error:
             raise self.refusal(call.tool, error) from error
 
-    async def _revive(self, call: _Call, value: Any) -> None:
+    async def _revive(self, call: Call, value: Any) -> None:
         """Make the host's value behind a recorded handle anew, where the tool may be called again for it."""
         is_handle = isinstance(value, dict) and value.get("$") == "handle"
         if not is_handle or self._log is None or self._find(call.tool) is None:
@@ -372,21 +371,21 @@ class HostCalls:
 
     # ---- records -----------------------------------------------------------------------------------------------------
 
-    def started(self, call: _Call) -> None:
+    def started(self, call: Call) -> None:
         """Record that a call is about to run; on the disk before it does where it must not run twice."""
         if self._log is not None:
             args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
             event = ToolCalled(call=self._shown(call))
             self._log.event(event, {"args": args, "kwargs": kwargs}, durable=not call.repeatable)
 
-    async def begin_durably(self, call: _Call) -> None:
+    async def begin_durably(self, call: Call) -> None:
         """`started`, on the event loop, which does not wait for the disk."""
         if self._log is None or call.repeatable:
             self.started(call)
         else:
             await _undisturbed(in_thread(self.started, call))
 
-    async def finish_durably(self, call: _Call, result: object, answer: Any) -> None:
+    async def finish_durably(self, call: Call, result: object, answer: Any) -> None:
         """`finish`, on the event loop, which does not wait for the disk."""
         if self._log is None or call.repeatable:
             self.ended(call, result, None, {"value": answer})
@@ -394,14 +393,12 @@ class HostCalls:
             await _undisturbed(in_thread(self.ended, call, result, None, {"value": answer}))
         self._tell(ToolReturned, call)
 
-    def finish(
-        self, call: _Call, *, result: object = None, error: str | None = None, answer: Mapping[str, Any]
-    ) -> None:
+    def finish(self, call: Call, *, result: object = None, error: str | None = None, answer: Mapping[str, Any]) -> None:
         """A call is over."""
         self.ended(call, result, error, answer)
         self._tell(ToolReturned, call)
 
-    def ended(self, call: _Call, result: object, error: str | None, answer: Mapping[str, Any]) -> None:
+    def ended(self, call: Call, result: object, error: str | None, answer: Mapping[str, Any]) -> None:
         """Record that a call is over, before the action knows."""
         call.finish(result, error)
         if self._log is None or call.recalled:
@@ -413,13 +410,13 @@ class HostCalls:
         data = {"answer": answer, "args": args, "kwargs": kwargs}
         self._log.event(ToolReturned(call=self._shown(call)), data, durable=not call.repeatable)
 
-    def tell_later(self, call: _Call, loop: AbstractEventLoop) -> None:
+    def tell_later(self, call: Call, loop: AbstractEventLoop) -> None:
         """Tell the listener, on the event loop, that a call is over."""
         if self._listener is not None:
             with suppress(RuntimeError):  # the loop is closed: the session is over
                 loop.call_soon_threadsafe(self._tell, ToolReturned, call)
 
-    def _refused(self, call: _Call, error: Exception) -> CallRefused:
+    def _refused(self, call: Call, error: Exception) -> CallRefused:
         refusal = self.refusal(call.tool, error)
         self.finish(call, error=f"{type(error).__name__}: {error}", answer=as_answer(refusal))
         return refusal
@@ -443,7 +440,7 @@ class HostCalls:
         args, kwargs = self._shown_arguments(call.tool, call.args, call.kwargs)
         return event.model_copy(update={"call": self._shown(call)}), {"args": args, "kwargs": kwargs}
 
-    def _shown(self, call: _Call) -> CallRecord:
+    def _shown(self, call: Call) -> CallRecord:
         """The call without what its tool declares secret."""
         record, secrets = call.record(), self._known(call.tool).secrets
         if not secrets:
@@ -488,7 +485,7 @@ class HostCalls:
                 return None
         return spec
 
-    def _request(self, call: _Call, spec: ToolSpec) -> CallRequest:
+    def _request(self, call: Call, spec: ToolSpec) -> CallRequest:
         effects = spec.effects
         return CallRequest(
             id=call.key, tool=spec.qualified, arguments=call.arguments, run_id=self._run_id, turn=self._turn,
@@ -496,7 +493,7 @@ class HostCalls:
             open_world=effects.open_world,
         )  # fmt: skip
 
-    def _tell(self, kind: type[ToolCalled | ToolReturned], call: _Call) -> None:
+    def _tell(self, kind: type[ToolCalled | ToolReturned], call: Call) -> None:
         """Tell the listener, if there is one: an event costs more than many a call."""
         if self._listener is not None:
             self._listener(kind(call=call.record()))
@@ -572,7 +569,7 @@ class HostCalls:
         if self._listener is not None:
             self._listener(event)
 
-    async def _result(self, spec: ToolSpec, bound: BoundCall, call: _Call) -> tuple[object, Any]:
+    async def _result(self, spec: ToolSpec, bound: BoundCall, call: Call) -> tuple[object, Any]:
         """Run a tool, within its concurrency; return its result, and as it is on the wire."""
         key = self._cache_key(spec, bound)
         if key is not None and key in self._results:
@@ -585,7 +582,7 @@ class HostCalls:
             self._results[key] = found
         return found
 
-    def _retried(self, call: _Call, attempt: int, error: Exception, seconds: float) -> None:
+    def _retried(self, call: Call, attempt: int, error: Exception, seconds: float) -> None:
         text = f"{type(error).__name__}: {error}"
         self._note_event(CallRetried(call_id=call.key, tool=call.tool, attempt=attempt, error=text, seconds=seconds))
 
@@ -613,7 +610,7 @@ class HostCalls:
         except WireError as error:
             raise InvalidResult(f"{spec.qualified} returned what cannot be sent to the action: {error}") from error
 
-    async def _items(self, spec: ToolSpec, values: AsyncGenerator[object], call: _Call) -> AsyncGenerator[Any]:
+    async def _items(self, spec: ToolSpec, values: AsyncGenerator[object], call: Call) -> AsyncGenerator[Any]:
         """Validate and encode a stream item by item; the record closes with their number."""
         count, call.idle = 0, False
         try:
@@ -669,128 +666,6 @@ class HostCalls:
         return CallRefused(definition.name, message, encoded or None)
 
 
-class _Call:
-    """What is known about one call so far."""
-
-    __slots__ = (
-        "args", "arguments", "error", "idle", "key", "kwargs", "recalled", "result", "seconds", "spec", "started",
-        "tool",
-    )  # fmt: skip
-
-    def __init__(self, key: int, tool: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-        self.key = key
-        self.tool = tool
-        self.args = args
-        self.kwargs = kwargs
-        self.spec: ToolSpec | None = None
-        self.arguments: dict[str, Any] = {}
-        self.result: object = None
-        self.error: str | None = None
-        self.seconds = 0.0
-        self.started = time.perf_counter()
-        self.recalled = False
-        """Whether the journal has its end already."""
-        self.idle = False
-        """Whether it is a stream that nobody has asked for its next item."""
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether calling once more does no harm."""
-        return self.spec is None or self.spec.repeatable
-
-    def hides(self, name: str) -> bool:
-        """Whether the tool declares the parameter, or its ``return``, a secret."""
-        return self.spec is not None and name in self.spec.options.secrets
-
-    def finish(self, result: object, error: str | None) -> None:
-        self.result, self.error = result, error
-        self.seconds = time.perf_counter() - self.started
-
-    def recall(self, record: CallRecord) -> None:
-        """Take over what the journal has."""
-        self.arguments, self.result, self.error = record.arguments, record.result, record.error
-        self.seconds = record.seconds or 1e-9
-        self.recalled = True
-
-    def record(self) -> CallRecord:
-        """For events and for the observation."""
-        return CallRecord(
-            id=self.key,
-            tool=self.tool,
-            arguments=self.arguments,
-            result=self.result,
-            error=self.error,
-            seconds=self.seconds,
-        )
-
-
-class _PlainCall:
-    """A call of a plain synchronous tool, answered in a worker thread; see `Work`."""
-
-    __slots__ = ("_bound", "_call", "_context", "_host", "_loop", "_spec")
-
-    def __init__(self, host: HostCalls, call: _Call, spec: ToolSpec, bound: BoundCall) -> None:
-        self._host = host
-        self._call = call
-        self._spec = spec
-        self._bound = bound
-        self._context = contextvars.copy_context()
-        self._loop = host.loop
-
-    def run(self) -> Any:
-        """Call the function with the context variables of the session's caller, and check and encode the result."""
-        host, call = self._host, self._call
-        host.started(call)
-        host.in_threads.add(call.key)
-        try:
-            return self._answer(host, call)
-        finally:
-            host.in_threads.discard(call.key)
-
-    def _answer(self, host: HostCalls, call: _Call) -> Any:
-        try:
-            value = self._context.run(call_here, self._spec, self._bound)
-            if inspect.isawaitable(value):
-                return self.go_on(value)
-            result, answer = self._checked(value)
-        except Exception as error:
-            refusal = host.refusal(call.tool, error)
-            host.ended(call, None, f"{type(error).__name__}: {error}", as_answer(refusal))
-            raise refusal from error
-        host.ended(call, result, None, {"value": answer})
-        return answer
-
-    def answered(self) -> None:
-        """Tell the listener."""
-        self._host.tell_later(self._call, self._loop)
-
-    def cancelled(self) -> None:
-        """Close the record; the late result is dropped."""
-        self._host.finish(self._call, error="cancelled", answer=_CANCELLED)
-
-    def _checked(self, value: object) -> tuple[object, Any]:
-        result = self._spec.check_result(value)
-        return result, self._host.encode(self._spec, result)
-
-    async def go_on(self, value: Any = None) -> Any:
-        """Answer on the event loop, with what the function's awaitable gives; by default it is called now."""
-        host, call = self._host, self._call
-        if value is None:
-            await host.begin_durably(call)
-        try:
-            value = call_here(self._spec, self._bound) if value is None else value
-            result, answer = self._checked(await finish_awaitable(self._spec, value))
-        except Exception as error:
-            refusal = host.refusal(call.tool, error)
-            host.finish(call, error=f"{type(error).__name__}: {error}", answer=as_answer(refusal))
-            raise refusal from error
-        except BaseException:
-            host.finish(call, error="cancelled", answer=_CANCELLED)
-            raise
-        await host.finish_durably(call, result, answer)
-        return answer
-
-
 async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
     """Wait for ``work`` to its end, also where the wait is cancelled."""
     task = asyncio.ensure_future(work)
@@ -799,11 +674,6 @@ async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-def as_answer(refusal: CallRefused) -> dict[str, Any]:
-    """A refusal as the journal has it."""
-    return {"raise": {"type": refusal.type, "message": refusal.message, "fields": refusal.fields}}
 
 
 async def _again(items: list[Any], end: str) -> AsyncGenerator[Any]:
@@ -818,7 +688,6 @@ async def _again(items: list[Any], end: str) -> AsyncGenerator[Any]:
         raise RunDiverged(f"The action takes more than the {len(items)} items of a stream that it took the first time.")
 
 
-_CANCELLED: Final = {"cancelled": True}
 _STALL_SECONDS: Final = 0.05
 _SETTLE_SECONDS: Final = 5.0
 MOVE_ON = "Repeating the call will not help; go on without it, or say that it is broken."

@@ -23,7 +23,8 @@ from .recall import RecordedTools
 from .session import Session, first_difference
 
 if TYPE_CHECKING:
-    from .agent import CodeActAgent, Conversation
+    from .agent import CodeActAgent
+    from .conversation import Conversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +197,7 @@ async def _actions(past: Past, actions: list[PastAction], tools: Any) -> list[Di
 
 async def _replies(past: Past, agent: CodeActAgent) -> Any:
     """Ask the model for each reply again; yield a difference, or None where there is none."""
-    from .agent import Conversation
+    from .conversation import Conversation
 
     conversation = Conversation(_offline(agent))
     recorded = iter([event for _, event in past.events if isinstance(event, ReplyFinished)])

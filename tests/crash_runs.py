@@ -221,7 +221,13 @@ class Driver:
         while new and "answer" not in ends[-1] and len(ends) < 8:
             ends.append(self.result(*self.fork(new[0])))
         lines = ledger().read_text().splitlines() if ledger().exists() else []
-        return {"victim": victim, "ends": ends, "begun": bool(new), "lines": lines, "seconds": time.perf_counter() - started}
+        return {
+            "victim": victim,
+            "ends": ends,
+            "begun": bool(new),
+            "lines": lines,
+            "seconds": time.perf_counter() - started,
+        }
 
     def kill(self, victim: str, run: int) -> None:
         """SIGKILL one of the three, if it is there."""

@@ -253,7 +253,7 @@ def test_forgotten_print_shows_the_last_value() -> None:
 
 
 def test_a_constrained_agent_gives_the_model_a_grammar() -> None:
-    """With ``constrain=True`` each reply is asked for under a grammar that has the run's tools; by default under none."""
+    """With ``constrain=True`` each reply is asked for under a grammar with the run's tools; by default under none."""
     for constrain in (False, True):
         model = ScriptedModel(["Done."])
         CodeActAgent(tools=["calendar"], model=model, sandbox="local", constrain=constrain).run("Do it.")

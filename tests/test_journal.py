@@ -122,13 +122,18 @@ def test_a_default_journal_that_cannot_be_opened_costs_a_warning(
 ) -> None:
     """Where nobody asked for a journal the run goes on without one, and says so; one that was asked for is an error."""
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("CODEACT_TOOLS_JOURNAL", str(tmp_path / "file" / "runs.sqlite3"))
+    monkeypatch.delenv("CODEACT_TOOLS_JOURNAL")
+    for place in ("HOME", "XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(place, str(tmp_path / "file"))
     done = agent(None).run("What is twice 21?")
     assert done.answer == "It is 42."
     warnings = [event.message for event in done.events if event.type == "warning_raised"]
     assert any("cannot be resumed" in warning for warning in warnings)
     with pytest.raises(JournalError, match="cannot be opened"):
         agent(tmp_path / "file" / "runs.sqlite3").run("What is twice 21?")
+    monkeypatch.setenv("CODEACT_TOOLS_JOURNAL", str(tmp_path / "file" / "runs.sqlite3"))
+    with pytest.raises(JournalError, match="cannot be opened"):
+        agent(None).run("What is twice 21?")
 
 
 def test_a_full_disk_stops_the_run_before_the_effect(path: Path) -> None:
@@ -324,14 +329,13 @@ def test_an_exported_run_cut_off_anywhere_is_read_up_to_the_last_whole_line(cut:
         assert read_exported(text).records >= whole
 
 
-def test_a_file_that_is_no_journal_is_put_aside(tmp_path: Path) -> None:
-    """Something else under the journal's name is kept, and a fresh journal begins."""
-    path = tmp_path / "runs.sqlite3"
-    path.write_bytes(b"not a database" * 1000)
-    journal = Journal(path)
-    assert journal.runs() == []
-    assert journal.lost is not None
-    assert any(b"not a database" in file.read_bytes() for file in tmp_path.glob("*.damaged-*"))
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path) -> None:
+    """Something else under the journal's name is somebody's work, and is refused."""
+    path = tmp_path / "shop.py"
+    path.write_text("print('my program')")
+    with pytest.raises(JournalError, match="no SQLite database"):
+        Journal(path)
+    assert path.read_text() == "print('my program')"
 
 
 # ---- secrets ---------------------------------------------------------------------------------------------------------

@@ -129,7 +129,9 @@ def test_a_name_that_two_distributions_claim_is_refused_with_both(install: Insta
     assert len(claims) == 2
     for claim in claims:
         assert claim.error == "the distributions 'better-dice' and 'dice-tools' both provide 'dice'; uninstall one"
-    with pytest.raises(PluginError, match="'better-dice' and 'dice-tools' both provide 'dice'"):
+    with pytest.raises(
+        PluginError, match="'better-dice' and 'dice-tools' both provide 'dice'\\. Uninstall one of them"
+    ):
         load_toolkit("dice")
 
 

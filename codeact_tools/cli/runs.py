@@ -189,10 +189,14 @@ def delete(run: str, /) -> Exit:
     """Delete a run's record.
 
     Args:
-        run: The run, or the beginning of its name.
+        run: The run, or the beginning of its name, of at least 6 characters.
     """
+    if len(run) < 6:
+        raise ConfigurationError(f"{run!r} is too short a name to delete by; give at least 6 characters of it.")
     journal = _journal()
-    journal.delete(journal.find(run))
+    found = journal.find(run)
+    journal.delete(found)
+    complain(f"deleted {found}")
     return Exit.ANSWER
 
 
@@ -298,10 +302,12 @@ def _the_call(past: Past, call: int | None) -> int:
     if call is not None:
         return call
     waiting = past.waiting
+    if not waiting:
+        raise ConfigurationError(f"The run {past.run_id[:12]} waits for no decision.")
     if len(waiting) != 1:
         raise ConfigurationError(
             f"The run waits for {len(waiting)} decisions; name the call: "
-            + (", ".join(f"{each.key} ({each.record.tool})" for each in waiting) or "there is none")
+            + ", ".join(f"{each.key} ({each.record.tool})" for each in waiting)
         )
     return waiting[0].key
 

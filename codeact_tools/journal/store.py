@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS records (
     UNIQUE (run, seq)
 );
 """
+_MAGIC: Final = b"SQLite format 3\0"
+"""How an SQLite file begins."""
 _HEADER: Final = 100
 """Bytes of an SQLite file's header; SQLite takes a shorter file for a new one."""
 _BUSY_SECONDS: Final = 10.0
@@ -273,8 +275,10 @@ class SQLiteStore:
         self._connection, self._synchronous = self._connect(), ""
 
     def _open(self) -> sqlite3.Connection:
-        if self.path.exists() and 0 < self.path.stat().st_size < _HEADER:
-            self.lost = self._salvage()
+        if self.path.exists():
+            self._check_kind()
+            if 0 < self.path.stat().st_size < _HEADER:
+                self.lost = self._salvage()
         try:
             return self._connect()
         except sqlite3.DatabaseError as error:
@@ -282,6 +286,16 @@ class SQLiteStore:
                 raise
             self.lost = self._salvage()
             return self._connect()
+
+    def _check_kind(self) -> None:
+        """Refuse a file that never was a journal: it is somebody's, and stays as it is."""
+        with self.path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+        if start.strip(b"\0") and not _MAGIC.startswith(start):
+            raise JournalError(
+                f"The journal {self.where!r} cannot be opened: the file is no SQLite database, and is left as it is. "
+                "Name another one."
+            )
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -30,7 +30,10 @@ class LimitsContract(ContractBase):
         """An action that refuses the interruption is killed; the next one runs in a fresh guest and is told so."""
         with self.session(seconds=0.5, grace_seconds=0.3) as session:
             session.run("kept = 41")
-            stubborn = "n = 0\nwhile True:\n    try: n = sum(range(1000))\n    except BaseException: n = 0"
+            stubborn = (
+                "n = 0\nwhile True:\n    try:\n        while True:\n            try: n = sum(range(1000))\n"
+                "            except BaseException: n = 0\n    except BaseException: n = 0"
+            )
             self.expect_limit(session, stubborn, "seconds", state_lost=True)
             seen = self.expect(session, "'kept' in globals()", "False")
             assert "restarted" in seen.text

@@ -124,7 +124,8 @@ def _import(found: Found) -> Toolkit:
     """Import one toolkit and check that it is what its entry point promises."""
     record = found.record
     if record.error is not None:
-        raise _Broken(record.error)
+        cause, clash, _ = record.error.partition("; uninstall one")
+        raise _Broken(cause, remedy="Uninstall one of them, or do not ask for it." if clash else "")
     try:
         toolkit = found.entry_point.load()
     except CodeActError as error:

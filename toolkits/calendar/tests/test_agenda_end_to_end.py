@@ -14,7 +14,7 @@ from codeact_tools.events import ToolReturned
 from codeact_tools.models import EmbeddedModel
 from codeact_tools.models.weights import locate
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
 NAMES = ["events of a day", "where is it", "count a series"]
 LEAST = 2

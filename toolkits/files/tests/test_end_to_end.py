@@ -17,7 +17,7 @@ from codeact_tools.models import EmbeddedModel
 from codeact_tools.models.base import Model
 from codeact_tools.models.weights import locate
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
 NAMES = ["units of a product", "difference of two files", "find by content"]
 QUESTIONS = [task for task in TASKS if task.name in NAMES]

@@ -15,7 +15,7 @@ from codeact_tools.events import ToolReturned
 from codeact_tools.models import EmbeddedModel
 from codeact_tools.models.weights import locate
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
 NAMES = ["convert and add", "energy of a car", "area under a curve"]
 LEAST = 2

@@ -17,7 +17,7 @@ from codeact_tools.models import EmbeddedModel
 from codeact_tools.models.weights import locate
 from toolkits.sql.tests.databases import SHOP, Opened, sqlite_file
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
 NAMES = ["average of rows", "count with a condition", "largest of groups"]
 QUESTIONS = [task for task in TASKS if task.name in NAMES]

@@ -58,6 +58,7 @@ def model() -> Iterator[Model]:
 
 
 @pytest.mark.model
+@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_questions_about_a_site_are_answered(
     model: Model, record_property: Callable[[str, object], None]
