@@ -24,9 +24,10 @@ from .events import (
 from .journal import VARIABLE, Journal, Store, open_journal
 from .models import resolve_model
 from .models.base import Model, Sampling
+from .observing import first_problem
 from .registry import ToolRegistry
 from .sandbox.base import Limits, Sandbox
-from .session import CheckMode, first_problem
+from .session import CheckMode
 from .toolkits import ToolSource, resolve_tools
 
 T = TypeVar("T")

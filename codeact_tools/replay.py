@@ -19,8 +19,9 @@ from .errors import RunDiverged, SandboxCrashed
 from .events import Diverged, ReplyFinished
 from .journal import Past, PastAction, read_exported
 from .models.base import Message
+from .observing import first_difference
 from .recall import RecordedTools
-from .session import Session, first_difference
+from .session import Session
 
 if TYPE_CHECKING:
     from .agent import CodeActAgent

@@ -8,21 +8,17 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import zip_longest
 from typing import Any, Literal, Self, cast
 
-from pydantic import TypeAdapter, ValidationError
-
 from ._portal import Portal
-from .approvals import Approval, CallRequest, Policy
+from .approvals import Approval, Policy
 from .checks import Checker, CheckResult
-from .errors import ConfigurationError, LimitExceeded, RunPaused, SandboxCrashed, SandboxError
+from .errors import ConfigurationError, SandboxCrashed, SandboxError
 from .events import (
     ActionChecked,
     ActionFinished,
     ActionStarted,
     Artifact,
-    CallRecord,
     Choice,
     Diverged,
     Event,
@@ -33,6 +29,7 @@ from .events import (
 from .gate import Gate
 from .hostcalls import HostCalls
 from .journal import Past, PastAction, Redactor, RunLog
+from .observing import cap_middle, differences, echo, error_text, fault_error, guest_error, paused, read_limits, refused
 from .recall import Recall, RecordedTools
 from .registry import ToolRegistry
 from .sandbox import resolve_sandbox
@@ -46,9 +43,6 @@ from .wire import Codec
 CheckMode = Literal["block", "warn", "off"]
 OnEvent = Callable[[Event], None]
 
-_LIMITS: TypeAdapter[Limits] = TypeAdapter(Limits)
-_LIMIT_OF = {"MemoryError": "memory_mb", "[Errno 27]": "files_mb", "[Errno 28]": "files_mb"}
-"""Which limit an exception of the action speaks of: no memory, a file too large (EFBIG), no space left (ENOSPC)."""
 _STATE_LOST = "The interpreter was restarted: variables of earlier actions are gone; define again what you need."
 
 _RECOVERING = (
@@ -123,7 +117,7 @@ class Session:
             raise ConfigurationError("allow_imports and packages are lists of names: write ['math'], not 'math'.")
         self.registry = resolve_tools(tools)
         """What the session's actions can call."""
-        self.limits = _read_limits(limits)
+        self.limits = read_limits(limits)
         self.run_id = run_id or uuid.uuid4().hex
         self.choice: Choice
         """Which sandbox was chosen, and why."""
@@ -316,7 +310,7 @@ class Session:
         ran: str | None = None
         began = past is not None and past.calls  # the check let it pass then, whatever it says now
         if checked is not None and not checked.ok and self._check == "block" and not began:
-            observation = _refused(checked, self._observation_chars)
+            observation = refused(checked, self._observation_chars)
         else:
             ran = checked.code if checked else code
             recall = None if past is None else self._recall(past, finished=False)
@@ -351,12 +345,12 @@ class Session:
         try:
             outcome = await self._run_or_pause(bridge, code, recall.clock if recall else None)
             self._notice = None
-            error = _guest_error(outcome, self.limits)
+            error = guest_error(outcome, self.limits)
             artifacts, notes = await self._collect(bridge, outcome)
         except SandboxError as fault:
             if isinstance(fault, SandboxCrashed) and self._log is not None and not quiet and not self._recovering:
                 return await self._recovered(code, checked, fault)
-            error = _fault(fault)
+            error = fault_error(fault)
             if error.state_lost:
                 await self._discard()
         except asyncio.CancelledError:
@@ -371,7 +365,7 @@ class Session:
         result = outcome.result if outcome and outcome.assigned is None else None
         stdout = "".join(text for stream, text in calls.output if stream == "stdout")
         stderr = "".join(text for stream, text in calls.output if stream == "stderr")
-        parts = [notice or "", stdout, stderr, _echo(outcome), _error_text(error), *notes]
+        parts = [notice or "", stdout, stderr, echo(outcome), error_text(error), *notes]
         return Observation(
             text=cap_middle("\n".join(part.rstrip("\n") for part in parts if part.strip()), self._observation_chars),
             result=result,
@@ -417,7 +411,7 @@ class Session:
                 return running.result()
             # Killed, not interrupted: what the action would do on its way out is not to happen.
             await bridge.kill("the run waits for a decision")
-            raise _paused(self.run_id, stalled.result())
+            raise paused(self.run_id, stalled.result())
         finally:
             for task in (running, stalled):
                 task.cancel()
@@ -496,7 +490,7 @@ class Session:
                 )
             if recall.left:
                 raise recall.diverged()
-            found += _differences(past, seen, self._redactor)
+            found += differences(past, seen, self._redactor)
         self._turn = turn
         return found
 
@@ -562,135 +556,3 @@ class Session:
             self._log.event(self._without_secrets(event), data)
         if self.on_event is not None:
             self.on_event(event)
-
-
-def _paused(run_id: str, waiting: Sequence[CallRequest]) -> RunPaused:
-    calls = ", ".join(f"call {call.id} ({call.tool}: {call.reason})" for call in waiting)
-    return RunPaused(
-        f"The run {run_id} waits for a decision about {calls}. Decide with `codeact-tools runs approve {run_id} "
-        f"{waiting[0].id}` (or --deny), then go on with `codeact-tools resume {run_id}`.",
-        run_id=run_id,
-        waiting=[CallRecord(id=call.id, tool=call.tool, arguments=call.arguments) for call in waiting],
-    )
-
-
-def _differences(past: PastAction, now: Observation, redact: Redactor) -> list[Diverged]:
-    """What an action shows now and did not show the first time, or the other way round."""
-    before = past.observation
-    if before is None:
-        return []
-    pairs = [
-        ("printed", before.stdout, now.stdout),
-        ("wrote to stderr", before.stderr, now.stderr),
-        ("ended in", before.result or "", now.result or ""),
-        ("failed with", _outline(before.error), _outline(now.error)),
-    ]
-    found: list[Diverged] = []
-    for what, old, new in pairs:
-        new = redact(new)
-        if old != new:
-            message = f"Action {past.number} {what} {first_difference(old, new)} when it was run again."
-            found.append(Diverged(action=past.number, what="output", recorded=old, now=new, message=message))
-    return found
-
-
-def _outline(error: ExecutionError | None) -> str:
-    return "" if error is None else f"{error.kind} {error.name}: {error.message}"
-
-
-def first_difference(before: str, now: str) -> str:
-    """Where two texts part, in a few words.
-
-    >>> first_difference("a 1\\nb 2", "a 1\\nb 3")
-    "'b 3' instead of 'b 2'"
-    """
-    for old, new in zip_longest(before.splitlines(), now.splitlines(), fillvalue=""):
-        if old != new:
-            return f"{new[:80]!r} instead of {old[:80]!r}"
-    return f"{now[:80]!r} instead of {before[:80]!r}"
-
-
-def cap_middle(text: str, most: int) -> str:
-    """Return ``text``, or its beginning and its end with a marker between that counts what is left out.
-
-    >>> cap_middle("abcdefghij" * 10, 60)
-    'abcdefghijabc\\n[... 75 characters left out ...]\\nijabcdefghij'
-    """
-    if len(text) <= most:
-        return text
-    marker = "\n[... {} characters left out ...]\n"
-    kept = max(most - len(marker.format(len(text))), 2)
-    head, tail = text[: kept - kept // 2], text[len(text) - kept // 2 :]
-    return head + marker.format(len(text) - kept) + tail
-
-
-def _read_limits(limits: Limits | Mapping[str, Any] | None) -> Limits:
-    if isinstance(limits, Limits):
-        return limits
-    try:
-        return _LIMITS.validate_python(dict(limits or {}))
-    except (ValidationError, TypeError) as error:
-        known = ", ".join(Limits.__dataclass_fields__)
-        raise ConfigurationError(
-            f"limits={limits!r} cannot be used: {first_problem(error)}. Known: {known}."
-        ) from error
-
-
-def first_problem(error: Exception) -> str:
-    """The first of what pydantic found wrong, in a few words."""
-    if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-    return str(error)
-
-
-def _refused(checked: CheckResult, most: int) -> Observation:
-    message = checked.render()
-    return Observation(
-        text=cap_middle(f"The action was not run; nothing happened. Repair it:\n{message}", most),
-        error=ExecutionError(kind="check", name="CheckFailed", message=message),
-        findings=checked.findings,
-    )
-
-
-def _echo(outcome: Outcome | None) -> str:
-    """What the model reads of the last expression, or of the last value that was assigned without a word."""
-    if outcome is None or outcome.result is None:
-        return ""
-    if outcome.assigned is None:
-        return outcome.result
-    break_line = "\n" if "\n" in outcome.result else " "
-    return f"{outcome.assigned} ={break_line}{outcome.result}"
-
-
-def _guest_error(outcome: Outcome, limits: Limits) -> ExecutionError | None:
-    error = outcome.error
-    if error is None:
-        return None
-    if (limit := _LIMIT_OF.get(error.type) or _LIMIT_OF.get(error.message[:10])) is not None:
-        allowed = f"The sandbox allows {getattr(limits, limit)} MiB (limits.{limit}); use less at a time."
-        return ExecutionError(
-            kind="limit",
-            name=error.type,
-            message=f"{error.message} {allowed}".lstrip(),
-            traceback=f"{error.traceback.rstrip()}\n{allowed}",
-        )
-    return ExecutionError(
-        kind="python" if error.call is None else "tool",
-        name=error.type,
-        message=error.message,
-        traceback=error.traceback,
-    )
-
-
-def _fault(fault: SandboxError) -> ExecutionError:
-    if isinstance(fault, LimitExceeded):
-        return ExecutionError(kind="limit", name=fault.limit, message=str(fault), state_lost=fault.state_lost)
-    return ExecutionError(kind="sandbox", name=type(fault).__name__, message=str(fault), state_lost=True)
-
-
-def _error_text(error: ExecutionError | None) -> str:
-    if error is None:
-        return ""
-    lost = "\nVariables are gone; the next action starts in a fresh interpreter." if error.state_lost else ""
-    return (error.traceback or f"{error.name}: {error.message}") + lost

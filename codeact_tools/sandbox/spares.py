@@ -15,7 +15,7 @@ from ..errors import CodeActError
 
 MOST: Final = 64
 _PAUSE: Final = 0.02
-"""Seconds before each fork, so that it does not take the processor from the session that has just been opened."""
+"""Seconds before each fork, so that it does not take the processor from a session that was just opened."""
 
 
 class Spare(Protocol):

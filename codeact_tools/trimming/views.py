@@ -9,7 +9,7 @@ from typing import Final
 
 from ..dialects import Dialect
 from ..models.base import Message
-from ..session import cap_middle
+from ..observing import cap_middle
 
 _LINE_CHARS: Final = 100
 """Most characters of the code, and of the outcome, in a line that stands for a turn."""
