@@ -18,7 +18,7 @@ from codeact_tools.models.weights import locate
 NAMES = ["which page is missing", "count in JSON", "sum over a table"]
 QUESTIONS = [task for task in TASKS if task.name in NAMES]
 LEAST = 1
-"""Of three: more the 1.5B model did not reach with this toolkit when it was measured."""
+"""Of three. Of seven questions that were tried, the 1.5B model solved the first of these and no other."""
 
 SOLUTIONS = {
     "value of the stock": "t = tables('{site}/bikes')[0]\nsum(float(r[2]) * float(r[4]) for r in t.rows)",
