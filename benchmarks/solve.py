@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import benchmarks.tasks
-from codeact_tools import CodeActAgent
+from codeact_tools import Allow, CodeActAgent
 from codeact_tools.dialects import DIALECTS
 from codeact_tools.evals import Score, Task, evaluate
 from codeact_tools.events import ActionFinished, Event, ReplyFinished, Usage
@@ -86,6 +86,7 @@ def make_agent(tools: Sequence[ToolSource], model: Model, options: argparse.Name
         max_turns=options.turns,
         constrain=options.constrain,
         journal=False,
+        approve=lambda _: Allow(),
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .registry import ToolRegistry
     from .sandbox.base import Limits
     from .session import Session
-    from .tools import Depends, Effects, Opaque, ToolContext, Toolkit, ToolSpec, tool
+    from .tools import Demonstration, Depends, Effects, Opaque, ToolContext, Toolkit, ToolSpec, tool
 
 __version__ = "0.1.0"
 
@@ -28,6 +28,7 @@ __all__ = [
     "Checker",
     "CodeActAgent",
     "Conversation",
+    "Demonstration",
     "Deny",
     "Depends",
     "Dialect",
@@ -63,7 +64,7 @@ _HOMES = {
     "registry": ("ToolRegistry",),
     "sandbox.base": ("Limits",),
     "session": ("Session",),
-    "tools": ("Depends", "Effects", "Opaque", "ToolContext", "ToolSpec", "Toolkit", "tool"),
+    "tools": ("Demonstration", "Depends", "Effects", "Opaque", "ToolContext", "ToolSpec", "Toolkit", "tool"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, aclosing, suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
 from .answers import AnswerBox
 from .configuration import changed_settings, changed_tools, describe
@@ -45,6 +45,7 @@ from .events import RunPaused as Paused
 from .journal import Past
 from .models.base import Message, Role, until_stop
 from .models.grammar import action_grammar
+from .observing import counted
 from .patience import Patience
 from .prompts import system_prompt
 from .session import Session
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from .agent import CodeActAgent
 
 T = TypeVar("T")
+_ANOTHER_WAY: Final = 0.8
+"""Temperature for the reply of a model that has just repeated itself: at 0 it would do so again."""
 _MOST_TRIMS = 3
 """How often a model that refuses a conversation as too long is asked with less of it."""
 
@@ -112,6 +115,7 @@ class Conversation:
         self._configuration = describe(agent, self.session, seed=seed, output_type=output_type)
         self._grammar = action_grammar(self.session.registry, self._dialect.action) if agent.constrain else None
         self._cut = Cut(**past.cut) if past and past.cut else UNCUT
+        self._stuck = False
         """What of the history the model does not read any longer."""
         self._tasks = list(past.task_places) if past else []
         """Where in the history tasks are stated."""
@@ -352,6 +356,7 @@ class Conversation:
         first = 1 if past is None else past.turn if past.turn_open else past.turn + 1
         for turn in range(first, turns + 1):
             resumed = past if past is not None and past.turn_open and turn == first else None
+            self._stuck = patience.stuck
             written = await self._reply(turn, spent, resumed)
             reply = self._dialect.parse(written.text, answer_calls=self._answers.tool_name is None)
             if written.cut_off and not reply.closed:
@@ -374,10 +379,10 @@ class Conversation:
             else:
                 shown = patience.nothing_in_it(self._dialect)
             self._say(("assistant", reply.text), ("user", shown), closes_turn=True)
-        self._tell(LimitReached(limit="turns", message=f"The model used all its {turns} turns."))
+        used_up = f"The model used all its {counted(turns, 'turn')}"
+        self._tell(LimitReached(limit="turns", message=f"{used_up}."))
         raise TurnLimitReached(
-            f"The model used all its {turns} turns and gave no answer. "
-            "Raise max_turns, make the task smaller, or use a stronger model."
+            f"{used_up} and gave no answer. Raise max_turns, make the task smaller, or use a stronger model."
         )
 
     async def _reply(self, turn: int, spent: list[Usage], resumed: Past | None) -> Written:
@@ -427,6 +432,8 @@ class Conversation:
         sampling = replace(
             self._agent.sampling, stop=self._dialect.stop, grammar=self._grammar or self._agent.sampling.grammar
         )
+        if self._stuck:
+            sampling = replace(sampling, temperature=max(sampling.temperature, _ANOTHER_WAY))
         pieces: list[str] = []
         usage, cut_off = Usage(), False
         async with aclosing(until_stop(self._agent.model.stream(messages, sampling), sampling.stop)) as deltas:

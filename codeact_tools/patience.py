@@ -40,6 +40,11 @@ class Patience:
         remedy = "Give your final answer now, without code." if observation.ok else "Write something else."
         return f"{text}\nYou ran exactly this before, with this outcome. {remedy}"
 
+    @property
+    def stuck(self) -> bool:
+        """Whether the last action was the same as the one before, with the same outcome."""
+        return self._repeated > 1
+
     def cut_off(self, max_tokens: int) -> str:
         """The model ran into its token limit inside a block, so the block is incomplete."""
         self._count(f"never closes its code block within {max_tokens} tokens", "Raise sampling.max_tokens")

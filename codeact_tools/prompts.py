@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import doctest
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from .dialects import Dialect
 from .registry import ToolRegistry
 from .rendering import render_listing
-from .tools import ToolSpec
+from .tools import Demonstration, ToolSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +96,12 @@ def worked_example(registry: ToolRegistry, dialect: Dialect, *, answer_tool: str
     """Return a short dialogue over the registered tools, or "" where none of them has an example.
 
     It shows what a small model does not do by itself: several calls in one block, ``print``, and an answer once the
-    output is there. The calls and their outputs come from the ``Examples:`` of the tools' docstrings.
+    output is there. Toolkits may demonstrate that themselves. Else, and where the answer has a type, calls and outputs
+    come from the ``Examples:`` of the tools' docstrings.
     """
+    shown = [each for toolkit in registry.toolkits for each in toolkit.demonstrations if _can_run(each, registry)]
+    if shown and not answer_tool:
+        return "\n\n".join(_dialogue(each, dialect) for each in shown)
     samples = _samples(registry)
     if not samples:
         return ""
@@ -112,7 +117,24 @@ def worked_example(registry: ToolRegistry, dialect: Dialect, *, answer_tool: str
         ("User", dialect.observe(output)),
         ("Assistant", last),
     ]
+    return _written(turns)
+
+
+def _dialogue(demonstration: Demonstration, dialect: Dialect) -> str:
+    turns = [("User", dialect.task.replace("{task}", demonstration.task))]
+    for code, output in demonstration.steps:
+        turns += [("Assistant", dialect.write_action(code)), ("User", dialect.observe(output))]
+    return _written([*turns, ("Assistant", dialect.write_answer(demonstration.answer))])
+
+
+def _written(turns: Iterable[tuple[str, str]]) -> str:
     return "Here is an example of a whole task:\n" + "\n".join(f"{role}: {text.strip()}" for role, text in turns)
+
+
+def _can_run(demonstration: Demonstration, registry: ToolRegistry) -> bool:
+    """Whether the functions that it calls are there: an application may have taken a part of a toolkit."""
+    tools = {spec.name for spec in registry.specs}
+    return demonstration.called <= tools | registry.catalog.types.keys() | vars(builtins).keys()
 
 
 def _samples(registry: ToolRegistry, most: int = 2) -> list[_Sample]:

@@ -20,7 +20,7 @@ Three tiers: ``full`` with the docs, ``signature`` with one line, ``name`` with 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
@@ -29,7 +29,7 @@ from . import vocabulary
 from .definitions import TypeDef, docstring_source
 from .expressions import TypeExpr, Variable
 from .registry import ToolRegistry
-from .specs import ToolSpec
+from .specs import Raised, ToolSpec
 from .stubs import render_stubs
 from .tools import Toolkit
 
@@ -73,20 +73,27 @@ def estimate_tokens(text: str) -> int:
     return sum(1 + (len(match) - 1) // 8 for match in _TOKEN.findall(text))
 
 
-def render_tool(spec: ToolSpec, *, tier: Tier = "full", types: Mapping[str, TypeDef] = NO_TYPES) -> str:
+def render_tool(
+    spec: ToolSpec,
+    *,
+    tier: Tier = "full",
+    types: Mapping[str, TypeDef] = NO_TYPES,
+    said: Collection[Raised] = (),
+) -> str:
     """One tool as the model reads it.
 
     Args:
         spec: The tool.
         tier: ``full``: signature and docs; ``signature``: with the first line of the docs; ``name``: a comment.
         types: Definitions that the model reads beside it, by name: what they say is not said again.
+        said: Errors that another tool has explained in the same words.
     """
     if tier == "name":
         return f"# {spec.name}{': ' if spec.summary else ''}{spec.summary}"
     head = f"{_KEYWORDS[spec.kind]} {spec.signature()}:"
     if tier == "signature":
         return f"{head} {docstring_source(spec.summary) if spec.summary else '...'}"
-    lines = doc_lines(spec, types)
+    lines = doc_lines(spec, types, said)
     if not lines:
         return f"{head} ..."
     return _indented(head, lines)
@@ -182,21 +189,30 @@ def _text(registry: ToolRegistry, tiers: Mapping[str, Tier]) -> str:
         if isinstance(node, Variable)
     ]
     parts = [render_types([each for name, each in registry.catalog.types.items() if name in needed], variables)]
+    said: set[Raised] = set()
     for toolkit in (None, *registry.toolkits):
         specs = [spec for spec in registry.specs if spec.toolkit == (toolkit.name if toolkit else None)]
-        parts.append(_group(toolkit, specs, tiers, registry.catalog.types))
+        parts.append(_group(toolkit, specs, tiers, registry.catalog.types, said))
     return "\n\n".join(filter(None, parts))
 
 
 def _group(
-    toolkit: Toolkit | None, specs: Sequence[ToolSpec], tiers: Mapping[str, Tier], types: Mapping[str, TypeDef]
+    toolkit: Toolkit | None,
+    specs: Sequence[ToolSpec],
+    tiers: Mapping[str, Tier],
+    types: Mapping[str, TypeDef],
+    said: set[Raised],
 ) -> str:
     if not specs:
         return ""
     head = f"# tools.{toolkit.name}{': ' if toolkit.summary else ''}{toolkit.summary}" if toolkit else ""
-    shown = [
-        render_tool(spec, tier=tiers[spec.qualified], types=types) for spec in specs if tiers[spec.qualified] != "name"
-    ]
+    shown = []
+    for spec in specs:
+        tier = tiers[spec.qualified]
+        if tier != "name":
+            shown.append(render_tool(spec, tier=tier, types=types, said=said))
+        if tier == "full":
+            said.update(spec.raises)
     named = [render_tool(spec, tier="name") for spec in specs if tiers[spec.qualified] == "name"]
     more = [f"# Further tools; help(name) shows one:\n{chr(10).join(named)}"] if named else []
     return "\n\n".join(filter(None, [head, *shown, *more]))
@@ -226,15 +242,16 @@ def _expressions(spec: ToolSpec) -> list[TypeExpr]:
     return [*(parameter.type for parameter in spec.parameters), spec.returns]
 
 
-def doc_lines(spec: ToolSpec, types: Mapping[str, TypeDef] = NO_TYPES) -> list[str]:
+def doc_lines(spec: ToolSpec, types: Mapping[str, TypeDef] = NO_TYPES, said: Collection[Raised] = ()) -> list[str]:
     """The docs without indentation: summary, prose, one line for each parameter, result, errors, examples.
 
-    Errors that the docs do not explain further than their classes in ``types`` share one line.
+    Errors that the docs do not explain further than their classes in ``types``, or than ``said``, share one line.
     """
     details = [f"{each.name}: {each.doc}" for each in spec.parameters if each.doc]
     if spec.returns_doc:
         details.append(f"Returns: {spec.returns_doc}")
-    explained = [each for each in spec.raises if each.doc and not _says(types.get(each.name), each.doc)]
+    told = [each for each in spec.raises if each.doc and each not in said]
+    explained = [each for each in told if not _says(types.get(each.name), each.doc)]
     if named := [each.name for each in spec.raises if each not in explained]:
         details.append(f"Raises: {', '.join(named)}")
     details += [f"Raises {each.name}: {each.doc}" for each in explained]

@@ -12,7 +12,9 @@ A decorated function stays what it is. Its `ToolSpec` is made when a `ToolRegist
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,8 +29,8 @@ from .signatures import Opaque
 from .specs import BoundCall, Effects, Parameter, ParameterKind, Raised, ToolKind, ToolOptions, ToolSpec
 
 __all__ = [
-    "BoundCall", "Depends", "Effects", "Opaque", "Parameter", "ParameterKind", "Raised", "ToolContext", "ToolKind",
-    "ToolOptions", "ToolSpec", "Toolkit", "invoke", "make_spec", "tool",
+    "BoundCall", "Demonstration", "Depends", "Effects", "Opaque", "Parameter", "ParameterKind", "Raised", "ToolContext",
+    "ToolKind", "ToolOptions", "ToolSpec", "Toolkit", "invoke", "make_spec", "tool",
 ]  # fmt: skip
 
 API_LEVEL = 1
@@ -168,6 +170,65 @@ def _check(options: ToolOptions, function: Any) -> None:
         raise DefinitionError(f"{location_of(function)}: a tool is either read_only or destructive; drop one.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstration:
+    """A whole task, solved with a toolkit's tools, for models to imitate: a shot, as in few-shot prompting.
+
+    One that reads like the tasks of users shows a small model what rules do not teach it: which results to look at
+    first, how calls are combined, and what an answer looks like. The contract kit runs it and compares what it prints.
+
+    >>> adding = Demonstration(
+    ...     task="What is the sum of 2, 3 and 4?",
+    ...     steps=[("print(add(add(2, 3), 4))", "9")],
+    ...     answer="The sum is 9.",
+    ... )
+    >>> print(adding.text)
+    What is the sum of 2, 3 and 4?
+    >>> print(add(add(2, 3), 4))
+    9
+    The sum is 9.
+
+    Raises:
+        DefinitionError: A step is no pair of texts, or its code is no Python.
+    """
+
+    task: str
+    """What the user asks."""
+    steps: Sequence[tuple[str, str]]
+    """Each action's code, and what it prints; indented as the program that holds them likes it."""
+    answer: str
+    """What the model answers in the end."""
+
+    def __post_init__(self) -> None:
+        steps = []
+        for step in self.steps:
+            try:
+                code, output = map(inspect.cleandoc, step)
+                ast.parse(code)
+            except (SyntaxError, ValueError, TypeError, AttributeError) as error:
+                what = f"a step that is not (Python code, what it prints): {error}"
+                raise DefinitionError(f"The demonstration {self.task!r} has {what}\n{step!r}") from error
+            steps.append((code, output))
+        object.__setattr__(self, "steps", tuple(steps))
+
+    @property
+    def called(self) -> frozenset[str]:
+        """Names of the functions that its code calls and does not define: those of tools, types and built-ins."""
+        nodes = [node for code, _ in self.steps for node in ast.walk(ast.parse(code))]
+        own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        calls = (node.func for node in nodes if isinstance(node, ast.Call))
+        return frozenset(each.id for each in calls if isinstance(each, ast.Name)) - own
+
+    @property
+    def text(self) -> str:
+        """The whole of it, with the code as an interpreter shows it."""
+        lines = [self.task]
+        for code, output in self.steps:
+            first, *more = code.strip().split("\n")
+            lines += [f">>> {first}", *(f"... {line}".rstrip() for line in more), output.strip("\n")]
+        return "\n".join([*lines, self.answer])
+
+
 @dataclass(frozen=True, slots=True)
 class Toolkit:
     """A named set of tools; in an action ``tools.<name>``.
@@ -190,6 +251,8 @@ class Toolkit:
     dataclass. Tools read the object as ``context.config``. See `settings`."""
     instructions: str = field(default="", kw_only=True)
     """What the model should know about the tools together."""
+    demonstrations: Sequence[Demonstration] = field(default=(), kw_only=True)
+    """Tasks, solved with the tools: the model reads them instead of an example that is made of the docstrings."""
     api: int = field(default=API_LEVEL, kw_only=True)
     """The level of this library's toolkit API that it was written for."""
     secrets: Sequence[str] = field(default=(), kw_only=True)

@@ -133,6 +133,17 @@ def test_a_model_that_repeats_itself() -> None:
     assert "before" in observed(solver, 2)
 
 
+def test_a_model_that_is_stuck_is_asked_at_a_higher_temperature() -> None:
+    """At 0 it would write the same again; once it writes something else, it is asked as before."""
+    same, other = "<execute>\n1 / 0\n</execute>", "<execute>\n1 / 1\n</execute>"
+    model = ScriptedModel([same, same, other, "Done."])
+    CodeActAgent(model=model, sandbox="local").run("Divide.")
+    assert [call.sampling.temperature for call in model.calls] == [0, 0, 0.8, 0]
+    hot = ScriptedModel([same, same, "Done."])
+    CodeActAgent(model=hot, sandbox="local", sampling=Sampling(temperature=1)).run("Divide.")
+    assert [call.sampling.temperature for call in hot.calls] == [1, 1, 1]
+
+
 def test_a_model_that_never_closes_its_block() -> None:
     """A block that the token limit cuts off is not run; three in a row end the run."""
     replies = ["<execute>\nx = [1, 2, 3, " + "4, " * 200] * 3

@@ -33,7 +33,7 @@ DICE = '''
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from pydantic import Field
-from codeact_tools import Toolkit, tool
+from codeact_tools import Demonstration, Toolkit, tool
 
 class NoDice(Exception):
     """There are no dice."""
@@ -127,6 +127,7 @@ distribution = "dice-tools"
 version = "1.0"
 summary = "Dice."
 instructions = []
+demonstrations = []
 hosts = ["dice.example.org"]
 secrets = ["DICE_KEY"]
 packages = ["numpy"]
@@ -251,7 +252,11 @@ def test_a_description_that_changes_after_the_lock_is_refused_until_it_is_accept
         ({"effects": "read_only=True, approval=True"}, "breaking dice.roll: is now subject to approval"),
         ({"error": "Melted"}, "breaking dice.roll: no longer declares the error NoDice"),
         ({"options": 'summary="Ask for dice."'}, "compatible dice: its summary has changed"),
-        ({"options": 'summary="Dice.", instructions="Obey."'}, "compatible dice: its instructions has changed"),
+        ({"options": 'summary="Dice.", instructions="Obey."'}, "compatible dice: its instructions have changed"),
+        (
+            {"options": 'summary="Dice.", demonstrations=[Demonstration(task="Roll!", steps=[], answer="6")]'},
+            "compatible dice: its demonstrations have changed",
+        ),
         ({"options": 'summary="Dice.", hosts=["*"]'}, "breaking dice: asks for the host '*'"),
         ({"options": 'summary="Dice.", secrets=["KEY"]'}, "breaking dice: asks for the secret 'KEY'"),
         ({"options": 'summary="Dice.", packages=["numpy"]'}, "breaking dice: asks for the package 'numpy'"),

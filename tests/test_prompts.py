@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import pytest
 
-from codeact_tools import Toolkit, ToolRegistry, tool
-from codeact_tools.dialects import DIALECTS
+from codeact_tools import Demonstration, Toolkit, ToolRegistry, tool
+from codeact_tools.dialects import DIALECTS, Dialect
+from codeact_tools.errors import DefinitionError
 from codeact_tools.prompts import system_prompt, worked_example
+from codeact_tools.rendering import render_listing
 from tests.conftest import Snapshot
 from tests.shop import SHOP, search_orders
 
@@ -53,6 +56,105 @@ def test_a_typed_answer_is_given_by_its_tool(registry: ToolRegistry) -> None:
     text = system_prompt(registry, DIALECTS["chat"], answer_tool="final_answer").text
     assert "call final_answer(...)" in text
     assert "final_answer(first)\n</execute>" in text
+
+
+SHOWN = Demonstration(
+    task="Which order of B is there?",
+    steps=[
+        (
+            """
+            found = search_orders("B")
+            for order in found:
+                print(order.id)
+            """,
+            """
+            B02
+            """,
+        ),
+        ("print(len(found))", "1"),
+    ],
+    answer="There is one: B02.",
+)
+
+
+@pytest.mark.parametrize("dialect", list(DIALECTS.values()), ids=list(DIALECTS))
+def test_a_toolkits_demonstration_takes_the_place_of_the_example(dialect: Dialect) -> None:
+    """Task, actions, outputs and answer are written in the dialect, without the indentation of the source."""
+    kit = Toolkit("shop", tools=[search_orders], demonstrations=[SHOWN])
+    user, *turns = worked_example(ToolRegistry([kit]), dialect).split("\nAssistant: ")
+    assert "Which order of B is there?" in user
+    first, second, last = (turn.partition("\nUser: ") for turn in turns)
+    assert dialect.parse(first[0]).code == 'found = search_orders("B")\nfor order in found:\n    print(order.id)'
+    assert first[2].startswith(dialect.observe("B02").strip())
+    assert dialect.parse(second[0]).code == "print(len(found))"
+    assert dialect.parse(last[0]).answer == "There is one: B02."
+
+
+def test_a_demonstration_with_a_tool_that_is_left_out_is_not_shown() -> None:
+    """An application may take a part of a toolkit; the model reads of no tool that is not there."""
+
+    @tool
+    def other(x: int) -> int:
+        """Return x.
+
+        Examples:
+            >>> other(1)
+            1
+        """
+        return x
+
+    kit = Toolkit("shop", tools=[other], demonstrations=[SHOWN])
+    example = worked_example(ToolRegistry([kit]), DIALECTS["chat"])
+    assert "search_orders" not in example
+    assert "other(1)" in example
+
+
+def test_a_typed_answer_is_never_demonstrated_as_text() -> None:
+    """Where the answer is given by a tool, the example shows that."""
+    kit = Toolkit("shop", tools=[search_orders], demonstrations=[SHOWN])
+    example = worked_example(ToolRegistry([kit]), DIALECTS["chat"], answer_tool="final_answer")
+    assert "final_answer(first)" in example
+    assert SHOWN.answer not in example
+
+
+@pytest.mark.parametrize("step", [("1 +", "2"), ("print(1)",), "ab c", (1, 2)])
+def test_a_demonstration_without_code_is_refused(step: Any) -> None:
+    """The error names the task and the step."""
+    with pytest.raises(DefinitionError, match=r"'Add' has a step that is not \(Python code, what it prints\)"):
+        Demonstration(task="Add", steps=[step], answer="2")
+
+
+def test_what_one_tool_explains_is_not_said_again() -> None:
+    """Two tools that raise the same for the same reason share the explanation."""
+
+    @tool
+    def buy(name: str) -> None:
+        """Buy.
+
+        Args:
+            name: What.
+
+        Raises:
+            KeyError: Nobody sells it.
+            ValueError: It is too dear.
+        """
+
+    @tool
+    def sell(name: str) -> None:
+        """Sell.
+
+        Args:
+            name: What.
+
+        Raises:
+            KeyError: Nobody sells it.
+            ValueError: It is too cheap.
+        """
+
+    text = render_listing(ToolRegistry([buy, sell])).text
+    assert text.count("Nobody sells it.") == 1
+    assert text.count("Raises: KeyError") == 1
+    assert text.count("Raises ValueError: ") == 2
 
 
 def test_tools_without_examples_have_no_worked_example() -> None:

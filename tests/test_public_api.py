@@ -17,7 +17,8 @@ def test_the_surface_is_pinned() -> None:
     assert codeact_tools.__all__ == sorted(codeact_tools.__all__)
     assert set(codeact_tools.__all__) == {
         *("Allow", "Ask", "CallRequest", "Deny", "Done", "Journal", "RunLimits"),
-        *("Artifact", "CallRecord", "CheckResult", "Checker", "CodeActAgent", "Conversation", "Depends", "Dialect"),
+        *("Artifact", "CallRecord", "CheckResult", "Checker", "CodeActAgent", "Conversation", "Demonstration"),
+        *("Depends", "Dialect"),
         *("Effects", "Event", "ExecutionError", "Finding", "Limits", "Observation", "Opaque", "RunResult", "Session"),
         *("ToolContext", "ToolRegistry", "ToolSpec", "Toolkit", "Usage", "__version__", "tool"),
     }

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from codeact_tools import ToolContext, Toolkit, tool
+from codeact_tools import Demonstration, ToolContext, Toolkit, tool
 from codeact_tools.testing import ToolkitContract
 from codeact_tools.testing.conformance import CHECKS, Subject, ToolkitReport, examine, perform
 
@@ -264,6 +264,48 @@ def test_a_stale_example_and_a_missing_one_are_found() -> None:
     assert problems("examples hold", made(bare)) == ["bad.bare: has no example; write one with >>> under Examples"]
 
 
+def test_a_demonstration_is_run() -> None:
+    """Its steps share their variables; what it prints is compared, and what fails is named."""
+    good = ("found = pair(2)\nprint(found.second, Pair(first=1, second=2).first)", "3 1")
+    late = ("print(found)", "Pair(first=2, second=...)")
+    assert shown(good, late) == []
+    assert shown(good, ("print(found.first)", "3"), ("print(absent)", "")) == [
+        "bad: its demonstration 'Count' is stale: 'print(found.first)' printed '2', and shows '3'"
+    ]
+    assert shown(("print(1)\npair(-1)", "1")) == [
+        "bad: its demonstration 'Count' is stale: 'print(1)\\npair(-1)' printed '1\\nTooMany: -1', and shows '1'"
+    ]
+
+
+def test_a_demonstration_runs_where_its_tools_may_run() -> None:
+    """What changes something runs under ``examples="all"`` only."""
+
+    @tool
+    def change() -> int:
+        """Change.
+
+        Returns:
+            One.
+
+        Examples:
+            >>> change()
+            1
+        """
+        return 1
+
+    demonstration = Demonstration(task="Change", steps=[("print(change())", "2")], answer="Done.")
+    kit = Toolkit("bad", tools=[change], demonstrations=[demonstration])
+    assert problems("examples hold", kit) == []
+    (problem,) = problems("examples hold", kit, examples="all")
+    assert "its demonstration 'Change' is stale" in problem
+
+
+def shown(*steps: tuple[str, str]) -> list[str]:
+    """What the kit finds in a demonstration with these steps."""
+    demonstration = Demonstration(task="Count", steps=steps, answer="Done.")
+    return problems("examples hold", Toolkit("bad", tools=[pair], demonstrations=[demonstration]))
+
+
 def test_results_that_are_not_what_the_signature_says_are_found() -> None:
     """In the examples, as an action would find it."""
 
@@ -403,10 +445,10 @@ def test_a_call_at_the_limits_that_does_not_end_is_found() -> None:
         blocked.wait(60 if number == 10**6 else 0)
         return number
 
-    found = problems("errors declared", made(wait), probe_seconds=0.2)
+    found = problems("errors declared", made(wait), probe_seconds=2)
     blocked.set()
     assert found == [
-        "bad.wait: bad.wait(number=1000000) ends in an error that is not declared: bad.wait took longer than 0.2 s"
+        "bad.wait: bad.wait(number=1000000) ends in an error that is not declared: bad.wait took longer than 2 s"
     ]
 
 

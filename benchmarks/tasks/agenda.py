@@ -10,8 +10,8 @@ from pathlib import Path
 from codeact_tools_calendar.agenda import (
     CalendarConfig,
     add_event,
-    events,
     free_slots,
+    list_events,
     open_calendar,
     save_calendar,
     toolkit,
@@ -37,7 +37,7 @@ HOME = open_calendar("home", create=True, context=ToolContext(config=CONFIG))
 add_event(HOME, "Plumber", datetime(2026, 12, 1, 13), minutes=120)
 save_calendar(HOME)
 
-DECEMBER = [*events(WORK, date(2026, 12, 1), date(2026, 12, 31))]
+DECEMBER = [*list_events(WORK, date(2026, 12, 1), date(2026, 12, 31))]
 FREE = free_slots([WORK, HOME], date(2026, 12, 1), date(2026, 12, 1), minutes=60)
 
 
@@ -46,7 +46,7 @@ def saved(name: str, *titles: str) -> Callable[[str], bool]:
 
     def right(_answer: str) -> bool:
         calendar = open_calendar(name, context=ToolContext(config=CONFIG))
-        found = {each.title for each in events(calendar, date(2026, 12, 1), date(2026, 12, 31))}
+        found = {each.title for each in list_events(calendar, date(2026, 12, 1), date(2026, 12, 31))}
         return set(titles) <= found
 
     return right

@@ -46,6 +46,7 @@ def toolkit_page(
     rows = [(f"[{code(each.name)}]({slug(each.name)}.md)", _marks(each.effects), cell(each.summary)) for each in specs]
     facts = " ".join(f"`{fact}`" for fact in (origin.distribution, origin.version, origin.stability) if fact)
     tokens = render_listing(registry).tokens
+    shown = [fence(each.text, "pycon") for each in toolkit.demonstrations]
     return document(
         f"# {toolkit.name}",
         facts,
@@ -61,6 +62,7 @@ def toolkit_page(
             "What the model sees",
             f"All {len(specs)} tools in full are about {tokens} tokens of the prompt. Each tool's page shows its part.",
             f"Besides, it reads:\n\n{fence(toolkit.instructions, 'text')}" if toolkit.instructions else "",
+            "\n\n".join(["It is shown how tasks are solved:", *shown]) if shown else "",
         ),
         _changes(toolkit, registry, last) if last is not None else "",
     )

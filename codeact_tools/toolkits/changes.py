@@ -87,6 +87,7 @@ def _toolkit_changes(name: str, before: LockedToolkit, after: LockedToolkit) -> 
             yield Change(where=name, what=what, breaking=attribute == "packages")
     yield from _text_changes(name, "summary", [before.summary], [after.summary])
     yield from _text_changes(name, "instructions", before.instructions, after.instructions)
+    yield from _text_changes(name, "demonstrations", before.demonstrations, after.demonstrations)
 
 
 def _tool_changes(where: str, before: LockedTool, after: LockedTool) -> Iterator[Change]:
@@ -110,7 +111,12 @@ def _text_changes(where: str, what: str, before: Iterable[str], after: Iterable[
     old, new = list(before), list(after)
     if old != new:
         lines = (line for line in difflib.ndiff(old, new) if line[:1] in "+-")
-        yield Change(where=where, what=f"its {what} has changed", breaking=False, lines=tuple(map(str.rstrip, lines)))
+        yield Change(
+            where=where,
+            what=f"its {what} {'have' if what.endswith('s') else 'has'} changed",
+            breaking=False,
+            lines=tuple(map(str.rstrip, lines)),
+        )
 
 
 class _Parameter(NamedTuple):

@@ -72,6 +72,7 @@ class LockedToolkit(BaseModel):
     """Of the distribution; that it alone has changed is no reason to refuse the toolkit."""
     summary: str = ""
     instructions: tuple[str, ...] = ()
+    demonstrations: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -136,6 +137,7 @@ def locked(toolkit: Toolkit, record: InstalledToolkit) -> LockedToolkit:
         version=record.version,
         summary=toolkit.summary,
         instructions=tuple(toolkit.instructions.splitlines()),
+        demonstrations=tuple(line for each in toolkit.demonstrations for line in each.text.splitlines()),
         hosts=tuple(sorted(toolkit.hosts)),
         secrets=tuple(sorted(secrets)),
         packages=tuple(sorted(toolkit.packages)),
@@ -231,7 +233,7 @@ def _section(path: tuple[str, ...], fields: Mapping[str, object]) -> Iterator[st
         if isinstance(value, tuple):
             items = [_string(str(each)) for each in value]
             short = f"[{', '.join(items)}]"
-            is_text = path[-1] == "types" or name in ("description", "instructions")
+            is_text = path[-1] == "types" or name in ("description", "instructions", "demonstrations")
             yield f"{_key(name)} = {_lines(items) if items and (is_text or len(short) > 90) else short}\n"
         else:
             yield f"{_key(name)} = {_string(str(value))}\n"

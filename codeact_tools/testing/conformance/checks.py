@@ -8,23 +8,24 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ...docgen.examples import Policy
+from ...docgen.examples import Policy, Run, runs_examples
 from ...errors import CodeActError, ConfigurationError, InvalidCall
 from ...expressions import UNSET, Name, TypeExpr
 from ...registry import ToolRegistry
-from ...rendering import render_listing
+from ...rendering import estimate_tokens, render_listing
 from ...settings import configured, for_examples
 from ...specs import ToolSpec
 from ...tools import API_LEVEL, Toolkit
 from ...wire import Codec, WireError
 from .folders import empty_folder
 from .imports import watch_import
-from .rehearsal import Call, Rehearsal, declared, is_undeclared, rehearse
+from .rehearsal import Call, Rehearsal, declared, is_undeclared, perform_demonstration, rehearse
 from .report import Level, Problem, Result, ToolkitReport
 
 
@@ -57,25 +58,35 @@ class Subject:
     @cached_property
     def rehearsals(self) -> tuple[Rehearsal, ...]:
         """Of each tool; made once, when the first check asks."""
+        with self._stage() as (registry, folder):
+            return tuple(
+                rehearse(
+                    registry,
+                    spec,
+                    policy="none" if self.unusable else self.examples,
+                    hosts=tuple(self.toolkit.hosts),
+                    probe_seconds=self.probe_seconds,
+                    folder=folder,
+                )
+                for spec in registry.specs
+            )
+
+    def demonstrated(self) -> list[tuple[str, Run]]:
+        """Each step of the toolkit's demonstrations with its task, where the tools that they call may run."""
+        with self._stage() as (registry, _):
+            closed = {spec.name for spec in registry.specs if not runs_examples(spec, self.examples)}
+            allowed = [each for each in self.toolkit.demonstrations if not self.unusable and not closed & each.called]
+            return [(each.task, run) for each in allowed for run in perform_demonstration(registry, each)]
+
+    @contextmanager
+    def _stage(self) -> Iterator[tuple[ToolRegistry, Path]]:
+        """The tools as their examples expect them, and the folder where these work."""
         if self.folder is not None:
-            return self._rehearsed(self.registry, self.folder)
+            yield self.registry, self.folder
+            return
         with empty_folder() as folder:
             sample = for_examples(self.toolkit, folder)
-            registry = self.registry if sample is None else ToolRegistry([sample], lenient=True)
-            return self._rehearsed(registry, folder)
-
-    def _rehearsed(self, registry: ToolRegistry, folder: Path) -> tuple[Rehearsal, ...]:
-        return tuple(
-            rehearse(
-                registry,
-                spec,
-                policy="none" if self.unusable else self.examples,
-                hosts=tuple(self.toolkit.hosts),
-                probe_seconds=self.probe_seconds,
-                folder=folder,
-            )
-            for spec in registry.specs
-        )
+            yield self.registry if sample is None else ToolRegistry([sample], lenient=True), folder
 
 
 Found = Iterator[Problem | str]
@@ -115,6 +126,7 @@ def fits_a_prompt(subject: Subject) -> Found:
             what = f"takes about {tokens} tokens of a prompt, more than {subject.tool_tokens}; shorten docs or types"
             yield Problem(where=spec.qualified, what=what)
     tokens = render_listing(subject.registry).tokens
+    tokens += sum(estimate_tokens(each.text) for each in subject.toolkit.demonstrations)
     yield f"all tools in full take about {tokens} tokens of a prompt"
     if tokens > subject.toolkit_tokens:
         what = f"takes about {tokens} tokens of a prompt, more than {subject.toolkit_tokens}; split it, or shorten docs"
@@ -173,6 +185,10 @@ def examples_hold(subject: Subject) -> Found:
     if subject.examples == "none":
         yield Problem(where=subject.toolkit.name, what="was checked without its examples, so nothing is known of them")
         return
+    for task, run in subject.demonstrated():
+        if not run.matches:
+            what = f"{run.source!r} printed {(run.got or '').strip()!r}, and shows {run.want.strip()!r}"
+            yield Problem(where=subject.toolkit.name, what=f"its demonstration {task!r} is stale: {what}")
     for rehearsal in subject.rehearsals:
         name = rehearsal.spec.qualified
         if not rehearsal.spec.examples:

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from ..._portal import Portal
 from ...context import ToolContext
-from ...docgen.examples import Policy, Run, run_examples, runs_examples
+from ...docgen.examples import Policy, Run, run_code, run_examples, runs_examples, same_output
 from ...errors import CodeActError, InvalidCall, InvalidResult, ToolError, ToolFailed, ToolTimeout
 from ...invocation import invoke
 from ...registry import ToolRegistry
 from ...specs import BoundCall, ToolSpec
+from ...tools import Demonstration
 from .edges import edge_values
 from .folders import changed_since, snapshot
 from .guard import Deed, Guard, Kind
@@ -95,6 +96,29 @@ def rehearse(
 def _allowed(spec: ToolSpec) -> set[Kind]:
     allowed: set[Kind] = set() if spec.effects.read_only else {"write", "process", "environment"}
     return allowed | ({"network"} if spec.effects.open_world else set())
+
+
+def perform_demonstration(registry: ToolRegistry, demonstration: Demonstration) -> Iterator[Run]:
+    """Run the steps of a demonstration as far as they go, as actions that share their variables.
+
+    Args:
+        registry: The tools of its toolkit.
+        demonstration: What the toolkit shows to models.
+
+    Yields:
+        Each step that ran; the first that fails or prints something else is the last.
+    """
+    types = {name: each.python for name, each in registry.catalog.types.items()}
+    with Portal() as portal, asyncio.Runner() as runner:
+        names = {**types, **_Stage(registry, portal).names}
+        for code, output in demonstration.steps:
+            printed, error = run_code(code, names, runner, mode="exec")
+            if error is not None:
+                printed += f"{type(error).__name__}: {error}"
+            run = Run(source=code, want=output, got=printed, matches=same_output(output, printed))
+            yield run
+            if error is not None or not run.matches:
+                return
 
 
 class _Stage:

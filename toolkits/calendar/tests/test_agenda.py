@@ -17,8 +17,8 @@ from codeact_tools_calendar.agenda import (
     UnknownEvent,
     add_event,
     cancel_event,
-    events,
     free_slots,
+    list_events,
     move_event,
     open_calendar,
     save_calendar,
@@ -49,7 +49,7 @@ def opened(folder: Path) -> Open:
 
 def shown(calendar: Calendar, start: date, end: date) -> list[str]:
     """Events as short lines."""
-    return [f"{each.start:%d %H:%M}-{each.end:%H:%M} {each.title}" for each in events(calendar, start, end)]
+    return [f"{each.start:%d %H:%M}-{each.end:%H:%M} {each.title}" for each in list_events(calendar, start, end)]
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_series_with_exceptions_across_the_change_of_the_clocks(opened: Open) ->
         "20 09:00-10:00 Team meeting",
         "27 09:00-10:00 Team meeting",
     ]
-    offsets = [each.start.utcoffset() for each in events(work, date(2026, 10, 20), date(2026, 10, 27))]
+    offsets = [each.start.utcoffset() for each in list_events(work, date(2026, 10, 20), date(2026, 10, 27))]
     assert offsets == [timedelta(hours=2), timedelta(hours=1)]
     assert shown(work, DECEMBER, DECEMBER) == ["01 10:00-11:00 Team meeting"]
 
@@ -77,13 +77,13 @@ def test_times_of_all_kinds_come_in_the_calendar_s_zone(opened: Open) -> None:
         "02 00:00-00:00 Birthday of Ada",
         "03 00:00-00:00 Skiing",
     ]
-    skiing = next(each for each in events(home, date(2026, 12, 4), date(2026, 12, 4)))
+    skiing = next(each for each in list_events(home, date(2026, 12, 4), date(2026, 12, 4)))
     assert (skiing.all_day, skiing.end - skiing.start) == (True, timedelta(days=2))
 
 
 def test_long_periods_stream_in_order_without_repeating_anything(opened: Open) -> None:
     """A period is unfolded four weeks at a time, which nobody sees."""
-    found = list(events(opened("work"), date(2026, 1, 1), date(2027, 12, 31)))
+    found = list(list_events(opened("work"), date(2026, 1, 1), date(2027, 12, 31)))
     starts = [each.start for each in found]
     assert starts == sorted(starts)
     assert len(starts) == len(set(starts)) == 65
@@ -92,7 +92,7 @@ def test_long_periods_stream_in_order_without_repeating_anything(opened: Open) -
 def test_a_stream_is_a_picture_of_its_beginning(opened: Open) -> None:
     """What is cancelled while somebody goes through the events does not disturb them."""
     work = opened("work")
-    stream = events(work, date(2026, 10, 1), date(2027, 3, 31))
+    stream = list_events(work, date(2026, 10, 1), date(2027, 3, 31))
     first = next(stream)
     cancel_event(work, first, series=True)
     assert len(list(stream)) == 25
@@ -140,11 +140,11 @@ def test_wrong_periods(opened: Open) -> None:
     """They are refused, not answered with nothing."""
     work = opened("work")
     with pytest.raises(InvalidPeriod, match="end 2026-11-30 is before start 2026-12-01; swap them"):
-        list(events(work, DECEMBER, date(2026, 11, 30)))
+        list(list_events(work, DECEMBER, date(2026, 11, 30)))
     with pytest.raises(InvalidPeriod, match="longer than ten years"):
-        list(events(work, DECEMBER, date(2046, 11, 30)))
+        list(list_events(work, DECEMBER, date(2046, 11, 30)))
     with pytest.raises(InvalidPeriod, match="1900 to 2200"):
-        list(events(work, date(9999, 12, 1), date(9999, 12, 31)))
+        list(list_events(work, date(9999, 12, 1), date(9999, 12, 31)))
     with pytest.raises(InvalidPeriod, match="latest 09:00:00 is not after earliest 09:00:00"):
         free_slots([work], DECEMBER, DECEMBER, latest=time(9))
 
@@ -207,7 +207,7 @@ def test_times_that_do_not_exist_are_refused(opened: Open) -> None:
 def test_moving_a_single_event_keeps_its_length(opened: Open) -> None:
     """And its identity."""
     work = opened("work")
-    (dentist,) = events(work, date(2026, 12, 2), date(2026, 12, 2))
+    (dentist,) = list_events(work, date(2026, 12, 2), date(2026, 12, 2))
     moved = move_event(work, dentist, datetime(2026, 12, 3, 8))
     assert (moved.id, moved.end - moved.start) == ("dentist", timedelta(minutes=45))
     assert shown(work, date(2026, 12, 2), date(2026, 12, 3)) == ["03 08:00-08:45 Dentist"]
@@ -218,11 +218,11 @@ def test_moving_a_single_event_keeps_its_length(opened: Open) -> None:
 def test_moving_one_occurrence_leaves_the_others(opened: Open) -> None:
     """It can be moved again, also one that the file had moved already, and into its own old time."""
     work = opened("work")
-    (second,) = events(work, date(2026, 12, 8), date(2026, 12, 8))
+    (second,) = list_events(work, date(2026, 12, 8), date(2026, 12, 8))
     moved = move_event(work, second, datetime(2026, 12, 9, 9))
     move_event(work, moved, datetime(2026, 12, 10, 9, 30))
     move_event(work, second, datetime(2026, 12, 9, 9, 30))
-    (first,) = events(work, DECEMBER, DECEMBER)
+    (first,) = list_events(work, DECEMBER, DECEMBER)
     move_event(work, first, datetime(2026, 12, 1, 9))
     assert shown(work, DECEMBER, date(2026, 12, 15)) == [
         "01 09:00-10:00 Team meeting",
@@ -235,9 +235,9 @@ def test_moving_one_occurrence_leaves_the_others(opened: Open) -> None:
 def test_moving_whole_days(opened: Open) -> None:
     """They stay whole days, and one birthday does not move the others."""
     home = opened("home")
-    (birthday,) = events(home, date(2026, 12, 2), date(2026, 12, 2))
+    (birthday,) = list_events(home, date(2026, 12, 2), date(2026, 12, 2))
     move_event(home, birthday, datetime(2026, 12, 6, 15))
-    (moved,) = events(home, date(2026, 12, 6), date(2026, 12, 6))
+    (moved,) = list_events(home, date(2026, 12, 6), date(2026, 12, 6))
     assert (moved.all_day, moved.start.hour) == (True, 0)
     assert shown(home, date(2027, 12, 2), date(2027, 12, 2)) == ["02 00:00-00:00 Birthday of Ada"]
 
@@ -245,7 +245,7 @@ def test_moving_whole_days(opened: Open) -> None:
 def test_cancelling_one_occurrence_or_the_series(opened: Open) -> None:
     """An occurrence that was moved is cancelled too."""
     work = opened("work")
-    moved, plain = [each for each in events(work, DECEMBER, date(2026, 12, 8)) if each.id == "meeting"]
+    moved, plain = [each for each in list_events(work, DECEMBER, date(2026, 12, 8)) if each.id == "meeting"]
     cancel_event(work, moved)
     cancel_event(work, plain)
     assert shown(work, DECEMBER, date(2026, 12, 15)) == ["02 14:00-14:45 Dentist", "15 09:00-10:00 Team meeting"]
@@ -253,7 +253,7 @@ def test_cancelling_one_occurrence_or_the_series(opened: Open) -> None:
         UnknownEvent, match=r"no event 'Team meeting' at 2026-12-08 09:00:00\+01:00 \(any more\); list its events again"
     ):
         cancel_event(work, plain)
-    (later,) = events(work, date(2026, 12, 15), date(2026, 12, 15))
+    (later,) = list_events(work, date(2026, 12, 15), date(2026, 12, 15))
     cancel_event(work, later, series=True)
     assert shown(work, date(2026, 10, 1), date(2027, 12, 31)) == ["02 14:00-14:45 Dentist"]
 
@@ -261,11 +261,13 @@ def test_cancelling_one_occurrence_or_the_series(opened: Open) -> None:
 def test_events_that_somebody_makes_up_are_unknown(opened: Open) -> None:
     """The calendar is asked, not the value that comes back from the action."""
     now = datetime(2026, 12, 2, 14, tzinfo=UTC)
-    made_up = Event(id="x", title="Party", start=now, end=now, all_day=False, place="", occurrence=None)
+    made_up = Event(id="x", title="Party", start=now, end=now, minutes=0, all_day=False, place="", occurrence=None)
     with pytest.raises(UnknownEvent, match="'Party'"):
         cancel_event(opened("work"), made_up)
     for when in (datetime.min, datetime.max, datetime(2026, 12, 9, 9), datetime(2026, 10, 13, 9, tzinfo=UTC)):
-        forged = Event(id="meeting", title="Team", start=when, end=when, all_day=True, place="", occurrence=when)
+        forged = Event(
+            id="meeting", title="Team", start=when, end=when, minutes=0, all_day=True, place="", occurrence=when
+        )
         with pytest.raises(UnknownEvent, match="'Team'"):
             cancel_event(opened("work"), forged)
 
@@ -277,7 +279,7 @@ def test_nothing_is_written_before_it_is_saved(opened: Open, folder: Path) -> No
     """What is saved is what other programs read, series, exceptions and time zones included."""
     before = (folder / "work.ics").read_bytes()
     work = opened("work")
-    (second,) = events(work, date(2026, 12, 8), date(2026, 12, 8))
+    (second,) = list_events(work, date(2026, 12, 8), date(2026, 12, 8))
     move_event(work, second, datetime(2026, 12, 9, 9))
     assert (folder / "work.ics").read_bytes() == before
     assert save_calendar(work) == 4
@@ -300,7 +302,7 @@ def test_a_new_calendar(folder: Path) -> None:
     add_event(trip, "Flight", datetime(2026, 12, 24, 18))
     assert save_calendar(trip) == 1
     again = open_calendar("trip", context=ToolContext(config=CalendarConfig(folder=folder)))
-    assert [each.start.isoformat() for each in events(again, DECEMBER, date(2026, 12, 31))] == [
+    assert [each.start.isoformat() for each in list_events(again, DECEMBER, date(2026, 12, 31))] == [
         "2026-12-24T18:00:00+09:00"
     ]
 
@@ -337,17 +339,17 @@ def test_handles_streams_and_approvals_in_the_sandbox(folder: Path) -> None:
     configured = toolkit.configured(CalendarConfig(folder=folder))
     with Session(tools=ToolRegistry([configured]), sandbox="local", approve=approve) as session:
         first = session.run(
-            "work = open_calendar('work')\nfirst = next(events(work, date(2026, 12, 1), date(2036, 12, 1)))"
+            "work = open_calendar('work')\nfirst = next(list_events(work, date(2026, 12, 1), date(2036, 12, 1)))"
         )
         assert first.error is None
         denied = session.run("cancel_event(work, first)")
         assert denied.error is not None
         assert "not approved" in denied.error.message
         done = session.run(
-            "for each in events(work, date(2026, 12, 1), date(2026, 12, 3)):\n"
+            "for each in list_events(work, date(2026, 12, 1), date(2026, 12, 3)):\n"
             "    if each.title == 'Dentist':\n"
             "        cancel_event(work, each)\n"
-            "[each.title for each in events(work, date(2026, 12, 1), date(2026, 12, 3))]"
+            "[each.title for each in list_events(work, date(2026, 12, 1), date(2026, 12, 3))]"
         )
         assert done.result == "['Team meeting']"
         assert asked == ["Team meeting", "Dentist"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from codeact_tools_calendar import files
-from codeact_tools_calendar.agenda import CalendarConfig, InvalidCalendar, UnknownCalendar, events, open_calendar
+from codeact_tools_calendar.agenda import CalendarConfig, InvalidCalendar, UnknownCalendar, list_events, open_calendar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -32,7 +32,7 @@ def unfolded(folder: Path, text: str) -> list[str]:
     """The events of December 2026 in a calendar with this text."""
     (folder / "x.ics").write_text(text, encoding="utf-8")
     opened = open_calendar("x", context=context(folder))
-    return [each.title for each in events(opened, date(2026, 12, 1), date(2026, 12, 31))]
+    return [each.title for each in list_events(opened, date(2026, 12, 1), date(2026, 12, 31))]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ LINES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES, max_size=3))
 def test_no_error_of_a_library_escapes(tmp_path: Path, lines: list[list[str]]) -> None:
     """Whatever stands in a file: it has events, or it is an invalid calendar."""

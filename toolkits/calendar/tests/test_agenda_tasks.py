@@ -7,13 +7,14 @@ from codeact_tools import Session
 
 ACTIONS = {
     "count a series": "work = open_calendar('work')\n"
-    "sum(each.title == 'Team meeting' for each in events(work, date(2026, 12, 1), date(2026, 12, 31)))",
-    "events of a day": "[each.title for each in events(open_calendar('work'), date(2026, 12, 2), date(2026, 12, 2))]",
-    "minutes in a week": "found = events(open_calendar('work'), date(2026, 12, 1), date(2026, 12, 4))\n"
-    "sum((each.end - each.start).total_seconds() / 60 for each in found)",
+    "sum(each.title == 'Team meeting' for each in list_events(work, date(2026, 12, 1), date(2026, 12, 31)))",
+    "events of a day": "work = open_calendar('work')\n"
+    "[each.title for each in list_events(work, date(2026, 12, 2), date(2026, 12, 2))]",
+    "minutes in a week": "found = list_events(open_calendar('work'), date(2026, 12, 1), date(2026, 12, 4))\n"
+    "sum(each.minutes for each in found)",
     "free in both": "both = [open_calendar('work'), open_calendar('home')]\n"
     "len(free_slots(both, date(2026, 12, 1), date(2026, 12, 1), minutes=60))",
-    "where is it": "for each in events(open_calendar('work'), datetime(2026, 12, 4), datetime(2026, 12, 4)):\n"
+    "where is it": "for each in list_events(open_calendar('work'), datetime(2026, 12, 4), datetime(2026, 12, 4)):\n"
     "    print(each.place)",
     "add and save": "work = open_calendar('work')\n"
     "add_event(work, 'Workshop', datetime(2026, 12, 3, 10, 0), minutes=90)\n"

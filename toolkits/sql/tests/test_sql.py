@@ -142,6 +142,8 @@ def test_mistakes_are_answered_with_what_to_write_instead(shop: Opened) -> None:
     assert (column.value.line, column.value.column) == (1, 8)
     with pytest.raises(UnknownColumn, match=r"'c.nam'; did you mean 'name'\?"):
         shop.query("SELECT c.nam FROM customers c")
+    with pytest.raises(UnknownColumn, match=r"'o.city'; 'city' is a column of customers \(orders has id, customer_id"):
+        shop.query("SELECT o.city FROM orders o")
     with pytest.raises(UnknownColumn, match=r"'zzz'; orders has id, customer_id, placed, status"):
         shop.query("SELECT zzz FROM orders")
     with pytest.raises(InvalidSql, match=r"line 2, column 19:\n  FROM orders WHERE GROUP BY 1\n                    \^"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from codeact_tools import Toolkit
 
 from .dates import Difference, Weekday, date_difference, next_weekday, weekday
+from .demonstrations import CALENDAR
 from .errors import CalendarError, InvalidPeriod, InvalidTime, UnknownCountry, UnknownRegion, UnknownTimeZone
 from .working_time import Holiday, add_working_days, public_holidays, working_days
 from .zones import convert_time, current_time
@@ -43,6 +44,7 @@ toolkit = Toolkit(
         current_time,
     ],
     version="0.1.0",
+    demonstrations=CALENDAR,
     summary="Public holidays, working days, dates and time zones.",
 )
 """What the entry point ``calendar`` names."""

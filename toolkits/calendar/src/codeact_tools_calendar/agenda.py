@@ -11,6 +11,7 @@ from pydantic import Field
 from codeact_tools import Opaque, ToolContext, Toolkit, tool
 
 from . import changes
+from .demonstrations import AGENDA
 from .errors import (
     AgendaError,
     CalendarChanged,
@@ -37,8 +38,8 @@ __all__ = [
     "UnknownEvent",
     "add_event",
     "cancel_event",
-    "events",
     "free_slots",
+    "list_events",
     "move_event",
     "open_calendar",
     "save_calendar",
@@ -77,7 +78,7 @@ def open_calendar(name: str, create: bool = False, *, context: ToolContext) -> O
 
 
 @tool(read_only=True, idempotent=True, timeout=30)
-def events(calendar: Opaque[Calendar], start: date, end: date) -> Iterator[Event]:
+def list_events(calendar: Opaque[Calendar], start: date, end: date) -> Iterator[Event]:
     """Go through the events of a period in order, repeated ones included.
 
     Args:
@@ -94,7 +95,7 @@ def events(calendar: Opaque[Calendar], start: date, end: date) -> Iterator[Event
 
     Examples:
         >>> work = open_calendar("work")
-        >>> [event.title for event in events(work, date(2026, 12, 1), date(2026, 12, 3))]
+        >>> [event.title for event in list_events(work, date(2026, 12, 1), date(2026, 12, 3))]
         ['Team meeting', 'Dentist']
     """
     since, until = period(start, end, calendar.zone)
@@ -205,6 +206,7 @@ def add_event(
             title=title,
             start=when,
             end=local(begin + length, calendar.zone),
+            minutes=length.total_seconds() / 60,
             all_day=False,
             place=place,
             occurrence=None if rule is None else when,
@@ -224,7 +226,7 @@ def move_event(calendar: Opaque[Calendar], event: Event, start: datetime, overla
 
     Args:
         calendar: Its calendar.
-        event: From `events` or `add_event`.
+        event: From `list_events` or `add_event`.
         start: When it is to begin, in the calendar's time zone.
         overlap: Whether it may overlap with others.
 
@@ -239,7 +241,7 @@ def move_event(calendar: Opaque[Calendar], event: Event, start: datetime, overla
 
     Examples:
         >>> work = open_calendar("work")
-        >>> dentist = [each for each in events(work, date(2026, 12, 1), date(2026, 12, 3))][1]
+        >>> dentist = [each for each in list_events(work, date(2026, 12, 1), date(2026, 12, 3))][1]
         >>> move_event(work, dentist, datetime(2026, 12, 4, 8, 0)).start.isoformat()
         '2026-12-04T08:00:00+01:00'
     """
@@ -257,6 +259,7 @@ def move_event(calendar: Opaque[Calendar], event: Event, start: datetime, overla
         title=found.event.title,
         start=local(begin, calendar.zone),
         end=local(begin + length, calendar.zone),
+        minutes=found.event.minutes,
         all_day=found.event.all_day,
         place=found.event.place,
         occurrence=found.event.occurrence,
@@ -269,7 +272,7 @@ def cancel_event(calendar: Opaque[Calendar], event: Event, series: bool = False)
 
     Args:
         calendar: Its calendar.
-        event: From `events` or `add_event`.
+        event: From `list_events` or `add_event`.
         series: Whether to cancel all occurrences.
 
     Returns:
@@ -281,7 +284,7 @@ def cancel_event(calendar: Opaque[Calendar], event: Event, series: bool = False)
 
     Examples:
         >>> work = open_calendar("work")
-        >>> cancel_event(work, next(events(work, date(2026, 12, 1), date(2026, 12, 3)))).title
+        >>> cancel_event(work, next(list_events(work, date(2026, 12, 1), date(2026, 12, 3)))).title
         'Team meeting'
     """
     with calendar.lock:
@@ -313,9 +316,10 @@ def save_calendar(calendar: Opaque[Calendar]) -> int:
 
 toolkit = Toolkit(
     "agenda",
-    tools=[open_calendar, events, free_slots, add_event, move_event, cancel_event, save_calendar],
+    tools=[open_calendar, list_events, free_slots, add_event, move_event, cancel_event, save_calendar],
     version="0.1.0",
     summary="Calendars with events: open, list, find free time, add, move, cancel, save.",
+    demonstrations=AGENDA,
     config=CalendarConfig,
 )
 """What the entry point ``agenda`` names."""

@@ -24,12 +24,13 @@ _PIECE: Final = timedelta(days=28)
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """An event, or one occurrence of a series; ``occurrence`` is when the series has it, None outside of a series."""
+    """An event of so many minutes, or an occurrence of a series; ``occurrence``: when the series has it, else None."""
 
     id: str
     title: str
     start: datetime
     end: datetime
+    minutes: float
     all_day: bool
     place: str
     occurrence: datetime | None
@@ -41,6 +42,7 @@ class Slot:
 
     start: datetime
     end: datetime
+    minutes: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ def _occurrence(component: icalendar.Event, zone: ZoneInfo, repeated: set[str]) 
         title=str(component.get("SUMMARY", "")),
         start=local(begin, zone),
         end=local(component.end, zone),
+        minutes=minutes(local(begin, zone), local(component.end, zone)),
         all_day=not isinstance(begin, datetime),
         place=str(component.get("LOCATION", "")),
         occurrence=local(dated(component, "RECURRENCE-ID"), zone) if uid in repeated else None,
@@ -124,6 +127,16 @@ def _occurrence(component: icalendar.Event, zone: ZoneInfo, repeated: set[str]) 
     cancelled = str(component.get("STATUS", "")).upper() == "CANCELLED"
     transparent = str(component.get("TRANSP", "")).upper() == "TRANSPARENT"
     return Occurrence(event=event, component=component, busy=not cancelled and not transparent)
+
+
+def minutes(start: datetime, end: datetime) -> float:
+    """How long something takes."""
+    return (end - start).total_seconds() / 60
+
+
+def slot(start: datetime, end: datetime) -> Slot:
+    """Free time between two times."""
+    return Slot(start=start, end=end, minutes=minutes(start, end))
 
 
 def local(when: date, zone: ZoneInfo) -> datetime:
@@ -142,7 +155,7 @@ def gaps(busy: Iterable[Event], windows: Iterable[tuple[datetime, datetime]], le
             if stop <= free or start >= end:
                 continue
             if start - free >= least:
-                yield Slot(start=free, end=start.astimezone(begin.tzinfo))
+                yield slot(free, start.astimezone(begin.tzinfo))
             free = max(free, stop.astimezone(begin.tzinfo))
         if end - free >= least:
-            yield Slot(start=free, end=end)
+            yield slot(free, end)

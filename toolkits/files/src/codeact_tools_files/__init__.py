@@ -6,6 +6,7 @@ from codeact_tools import Toolkit
 
 from .comparing import Diff, diff_files, diff_text
 from .config import FilesConfig
+from .demonstrations import DEMONSTRATIONS
 from .errors import (
     AlreadyExists,
     FilesError,
@@ -91,8 +92,10 @@ toolkit = Toolkit(
     ],
     version="0.1.0",
     summary="Files and tables in the granted folders.",
+    demonstrations=DEMONSTRATIONS,
     config=FilesConfig,
     packages=("pandas",),
-    instructions="Paths are relative to the granted folder, e.g. 'notes/todo.txt'; list_files() shows what there is.",
+    instructions="Only these tools reach the files: open() and the functions of pandas do not. Paths are relative to "
+    "the granted folder, e.g. 'notes/todo.txt'; list_files().entries shows what there is.",
 )
 """What the entry point ``files`` names."""

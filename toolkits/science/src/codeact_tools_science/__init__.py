@@ -5,6 +5,7 @@ from __future__ import annotations
 from codeact_tools import Toolkit
 
 from .algebra import Exact, Integral, differentiate, integrate, simplify, solve
+from .demonstrations import DEMONSTRATIONS
 from .errors import (
     DimensionMismatch,
     InvalidData,
@@ -76,6 +77,7 @@ toolkit = Toolkit(
     ],
     version="0.1.0",
     summary="Units, constants of nature, equations, calculus and statistics.",
+    demonstrations=DEMONSTRATIONS,
     instructions="Let these tools compute; do not compute in your head.",
 )
 """What the entry point ``science`` names."""

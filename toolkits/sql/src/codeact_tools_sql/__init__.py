@@ -6,6 +6,7 @@ from codeact_tools import Toolkit
 
 from .changing import execute
 from .config import SqlConfig
+from .demonstrations import DEMONSTRATIONS
 from .errors import (
     ConnectionFailed,
     InvalidSql,
@@ -82,10 +83,11 @@ toolkit = Toolkit(
     ],
     version="0.1.0",
     summary="A database's schema and rows: parameterised queries, read-only by the database's own means.",
+    demonstrations=DEMONSTRATIONS,
     config=SqlConfig,
     instructions="Answers come from SQL: query_value(sql) gives one value, query(sql).rows a list of dictionaries. "
-    "Look at list_tables() first, then run one SELECT that joins, filters and aggregates. Values go into params, "
-    "never into the text of a statement.",
+    "Databases differ: look at list_tables() first, then run one SELECT that joins, filters and aggregates. "
+    "Values go into params, never into the text of a statement.",
     packages=["pandas"],
     hosts=["*"],
 )

@@ -105,14 +105,18 @@ def _by_name(connection: Connection) -> dict[str, TableSummary]:
 def _unknown_column(mistake: Mistake, database: Database, statement: Statement | None) -> str:
     name = mistake.name.rpartition(".")[2]
     source = statement.source.casefold() if statement else ""
-    tables = [table for table in _tables(database).values() if _is_in(table.name, source)]
-    columns = [column for table in tables for column in table.columns]
+    every = list(_tables(database).values())
+    used = [table for table in every if _is_in(table.name, source)]
+    owners = [each.name for each in every if name.casefold() in (column.casefold() for column in each.columns)]
+    columns = [column for table in used for column in table.columns]
     near = get_close_matches(name.casefold(), [column.casefold() for column in columns], n=1)
-    hint = nearest(name, columns) if near else ""
-    known = "; ".join(f"{table.name} has {_listed(table.columns)}" for table in tables[:4])
-    return (
-        f"no column is named {mistake.name!r}{hint}{f' ({known})' if known and hint else f'; {known}' if known else ''}"
-    )
+    known = "; ".join(f"{table.name} has {_listed(table.columns)}" for table in used[:4])
+    missing = f"no column is named {mistake.name!r}"
+    if owners:
+        return f"{missing}; {name!r} is a column of {_listed(owners)}{f' ({known})' if known else ''}"
+    if near:
+        return f"{missing}{nearest(name, columns)}{f' ({known})' if known else ''}"
+    return f"{missing}{f'; {known}' if known else ''}"
 
 
 def _is_in(table: str, source: str) -> bool:
