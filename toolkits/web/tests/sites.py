@@ -94,7 +94,7 @@ class Site:
         return [each.path for each in self.requests if robots or each.path != "/robots.txt"]
 
     def _serve(self, connection: Any) -> None:
-        connection.settimeout(10)
+        connection.settimeout(60)
         names: list[str | None] = [None]
         if self.tls is not None:
             self.tls.sni_callback = lambda _socket, name, _context: names.append(name)

@@ -21,15 +21,16 @@ LEAST = 1
 """Of three. Of seven questions that were tried, the 1.5B model solved the first of these and no other."""
 
 SOLUTIONS = {
-    "value of the stock": "t = tables('{site}/bikes')[0]\nsum(float(r[2]) * float(r[4]) for r in t.rows)",
+    "value of the stock": "rows = tables('{site}/bikes')[0].rows\n"
+    "sum(float(r['Price']) * float(r['In stock']) for r in rows)",
     "sum over linked pages": "import re\npages = fetch_all([l.url for l in links('{site}/shops', '/shops/')])\n"
     "sum(int(n) for p in pages if p.page for n in re.findall(r'(\\d+) people', p.page.text))",
     "newest article": "pages = fetch_all([l.url for l in links('{site}/news', '/news/')])\n"
     "max((p.page for p in pages if p.page), key=lambda p: str(p.published)).title",
-    "join JSON with a table": "price = {{r[0]: float(r[2]) for r in tables('{site}/bikes')[0].rows}}\n"
+    "join JSON with a table": "price = {{r['Name']: float(r['Price']) for r in tables('{site}/bikes')[0].rows}}\n"
     "sum(price[o['bike']] * o['pieces'] for o in fetch_json('{site}/orders.json')['orders'] if o['status'] == 'open')",
-    "average of a file": "rows = download('{site}/repairs.csv').data.decode().splitlines()[1:]\n"
-    "sum(int(r.split(',')[1]) for r in rows) / len(rows)",
+    "average of a file": "rows = tables('{site}/repairs.csv')[0].rows\n"
+    "sum(int(r['repairs']) for r in rows) / len(rows)",
     "search, then read": "fetch(search('frames motors batteries warranty')[0].url).text",
     "two parts of a page": "5 * 62, [s.text for s in sections('{site}/help') if s.heading == 'Returns']",
     "which page is missing": "urls = ['{site}' + path for path in ('/service', '/jobs', '/news')]\n"

@@ -103,7 +103,7 @@ async def test_the_delay_between_requests_is_kept_up_to_a_bound(longest: float, 
     """Two pages of a site that wants 20 seconds between them take longer than the time that there is."""
     rules = answer("User-agent: *\nCrawl-delay: 20\nRequest-rate: 1/30s", kind="text/plain")
     with Site(pages={"/": page("x"), "/b": page("y"), "/robots.txt": rules}) as site:
-        web = Web(reaching(site, longest_crawl_delay=longest, seconds=1))
+        web = Web(reaching(site, longest_crawl_delay=longest, seconds=8))
         await web.get(site.url("/"))
         if in_time:
             await web.get(site.url("/b"))

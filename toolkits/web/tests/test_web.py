@@ -68,6 +68,7 @@ wheel.turn()</code></pre>
 <a href="mailto:a@example.org">Mail</a> <a href="javascript:void(0)">Print</a></p></footer>
 <script>document.write("tracking")</script>
 """
+OPENING = [{"Month": "May", "Hours": "4"}, {"Month": "June", "Hours": "6"}]
 LISTING = "<h1>Lamps</h1><div class=grid>" + "".join(
     f"<div class=card><h3>Lamp {n}</h3><span>{n}9.90 EUR</span><a href=/lamp/{n}>Details</a></div>" for n in range(1, 9)
 )  # fmt: skip
@@ -87,6 +88,12 @@ PAGES: dict[str, Answer] = {
     "/untyped.bin": answer(b"\0\1\2", kind=""),
     "/named": answer(b"1,2\n", kind="text/csv", Content_Disposition='attachment; filename="../../etc/report 1.csv"'),
     "/a%20b%2F..%2Fc.csv": answer(b"1", kind="text/csv"),
+    "/sales.csv": answer('\ufeffday,"sold, in all",day,\r\n1,"4\n5",x\r\n\r\n2, 6 ,y,z\r\n', kind="text/plain"),
+    "/sales.tsv": answer("day\tsold\n1\t4,5\n", kind="text/tab-separated-values"),
+    "/open.csv": answer('a,b\n1,"2', kind="text/csv"),
+    "/empty.csv": answer("", kind="text/csv"),
+    "/long.csv": answer("n,square\n" + "".join(f"{n},{n * n}\n" for n in range(40_000)), kind="text/csv"),
+    "/ragged.csv": answer("a\n" + "1\n" * 20_000 + ",".join("x" * 150) + "\n", kind="text/csv"),
     "/big.bin": answer(b"x" * 200_000, kind="application/octet-stream"),
 }
 
@@ -169,7 +176,7 @@ def test_the_links_of_a_page(site: Site, context: ToolContext) -> None:
 
 def test_the_tables_of_a_page(site: Site, context: ToolContext) -> None:
     """Header, rows, caption."""
-    expected = Table(caption="Opening", header=["Month", "Hours"], rows=[["May", "4"], ["June", "6"]])
+    expected = Table(caption="Opening", columns=["Month", "Hours"], rows=OPENING)
     assert tables_of(site.url("/mill"), context) == [expected]
 
 
@@ -190,10 +197,30 @@ def test_cells_that_span_are_repeated(html: str, rows: list[list[str]]) -> None:
     reading = markup.read_html(f"<table>{html}</table>", "https://example.org/")
     found = reading.tables[0]
     assert [
-        [cell.replace("inner", "in ner").replace("nerx", "ner x").replace("xy", "x y") for cell in row]
+        [cell.replace("inner", "in ner").replace("nerx", "ner x").replace("xy", "x y") for cell in row.values()]
         for row in found.rows
     ] == rows
-    assert all(len(row) == len(found.header) for row in found.rows)
+    assert all([*row] == found.columns for row in found.rows)
+
+
+def test_a_csv_file_is_a_table(site: Site, context: ToolContext) -> None:
+    """Columns have different names, quotes and blank lines are read, and short rows are filled up."""
+    (sales,) = tables_of(site.url("/sales.csv"), context)
+    assert sales.columns == ["day", "sold, in all", "day (2)", "column 4"]
+    assert [[*row.values()] for row in sales.rows] == [["1", "4\n5", "x", ""], ["2", "6", "y", "z"]]
+    assert not sales.truncated
+    assert tables_of(site.url("/sales.tsv"), context)[0].rows == [{"day": "1", "sold": "4,5"}]
+    assert tables_of(site.url("/empty.csv"), context)[0].rows == []
+    with pytest.raises(NotReadable, match=r"open\.csv is no valid CSV: .*; get it with download\(\)"):
+        tables_of(site.url("/open.csv"), context)
+
+
+@pytest.mark.parametrize("name", ["long", "ragged"])
+def test_a_long_table_says_that_rows_are_missing(site: Site, context: ToolContext, name: str) -> None:
+    """What is left out is left out at the end, and is told; short rows count as the long ones that they become."""
+    (found,) = tables_of(site.url(f"/{name}.csv"), context)
+    assert found.truncated
+    assert 0 < len(found.rows) * len(found.columns) <= 50_000
 
 
 def test_json_is_a_value(site: Site, context: ToolContext) -> None:
@@ -271,7 +298,7 @@ def test_an_action_sees_types_and_errors(site: Site) -> None:
     with Session(tools=[kit], sandbox="local") as session:
         for code, result in [
             (f"fetch({site.url('/mill')!r}).published.year", "2026"),
-            (f"tables({site.url('/mill')!r})[0].rows[1][1]", "'6'"),
+            (f"tables({site.url('/mill')!r})[0].rows[1]['Hours']", "'6'"),
             (f"fetch_json({site.url('/data.json')!r})['n'][1] * 2", "5.0"),
             (f"download({site.url('/report.pdf')!r}).data[:4]", "b'%PDF'"),
             (f"try:\n    fetch({site.url('/gone')!r})\nexcept HttpError as e:\n    code = e.status\ncode", "404"),

@@ -6,51 +6,50 @@ from codeact_tools import Demonstration
 
 DEMONSTRATIONS = [
     Demonstration(
-        task="How much more do the longest boats pay at https://sample.invalid/fees in summer than in winter, "
-        "and how many berths are free according to https://sample.invalid/berths.json?",
+        task="What do the fees in the table on https://sample.invalid/fees add up to in summer, "
+        "and how many of them are below 20 euros in winter?",
         steps=[
             (
                 """
-                table = tables("https://sample.invalid/fees")[0]
-                print(table.header)
-                print(table.rows)
-                berths = fetch_json("https://sample.invalid/berths.json")
-                print(berths)
+                rows = tables("https://sample.invalid/fees")[0].rows
+                print(rows[0])
+                print(sum(float(row["Summer"]) for row in rows))
+                print(len([row for row in rows if float(row["Winter"]) < 20]))
                 """,
                 """
-                ['Length of the boat', 'Summer', 'Winter']
-                [['up to 8 m', '18.00', '9.00'], ['up to 12 m', '27.00', '14.00'], ['up to 20 m', '45.00', '22.50']]
-                {'harbour': 'Samplehaven', 'berths': 40, 'free': [3, 17, 22]}
-                """,
-            ),
-            (
-                """
-                longest = table.rows[-1]
-                print(float(longest[1]) - float(longest[2]), len(berths["free"]))
-                """,
-                """
-                22.5 3
+                {'Length of the boat': 'up to 8 m', 'Summer': '18.00', 'Winter': '9.00'}
+                90.0
+                2
                 """,
             ),
         ],
-        answer="The longest boats pay 22.50 euros more in summer than in winter, and 3 berths are free.",
+        answer="The fees add up to 90 euros in summer, and 2 of them are below 20 euros in winter.",
     ),
     Demonstration(
-        task="Which pages does https://sample.invalid/ link to, and which of them was published last?",
+        task="Read the pages that https://sample.invalid/ links to. Which was published last, and how many berths are "
+        "free according to https://sample.invalid/berths.json?",
         steps=[
             (
                 """
-                found = fetch_all([link.url for link in links("https://sample.invalid/")])
-                for page in [each.page for each in found if each.page]:
-                    print(page.url, page.title, page.published)
+                for each in fetch_all([link.url for link in links("https://sample.invalid/")]):
+                    if each.page:
+                        print(each.page.url, each.page.published, each.page.text[:80])
+                print(len(fetch_json("https://sample.invalid/berths.json")["free"]))
                 """,
                 """
-                https://sample.invalid/ Port of Samplehaven None
-                https://sample.invalid/tides Tides of Samplehaven 2026-03-02
-                https://sample.invalid/fees Fees of Samplehaven 2026-01-15
+                https://sample.invalid/ None # Port of Samplehaven
+
+                Samplehaven is a small harbour with forty berths. It welc
+                https://sample.invalid/tides 2026-03-02 # Tides of Samplehaven
+
+                High water at the pier for the first days of March, in l
+                https://sample.invalid/fees 2026-01-15 # Fees of Samplehaven
+
+                All fees are in euros, for one night, and include water a
+                3
                 """,
             ),
         ],
-        answer="It links to itself, to tides and to fees. 'Tides of Samplehaven' was published last, on 2 March 2026.",
+        answer="The page https://sample.invalid/tides was published last, on 2 March 2026, and 3 berths are free.",
     ),
 ]

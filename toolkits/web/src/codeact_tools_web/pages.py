@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import json
 import re
 from collections.abc import Iterable
@@ -11,13 +12,16 @@ from urllib.parse import unquote
 
 from .errors import NotReadable
 from .fetching import Document
-from .results import Json, Page
+from .results import Json, Page, Table
+from .tables import read_csv
 
 DEEPEST: Final = 100
 """Levels of a JSON document."""
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json|text/json")
 _TEXT: Final = re.compile(r"text/[\w.+-]+|application/(?:[\w.+-]+\+)?(?:json|xml|yaml|javascript)")
+_SEPARATED: Final = frozenset({"text/csv", "application/csv", "text/tab-separated-values"})
+_VAGUE: Final = frozenset({"", "text/plain", "application/octet-stream"})
 _NAME: Final = re.compile(r"[^\w.,+ -]+")
 
 
@@ -57,6 +61,26 @@ def as_page(document: Document) -> Page:
         content_type=kind or "text/plain",
         truncated=document.truncated,
     )
+
+
+def as_tables(document: Document) -> list[Table]:
+    """The tables of a document: those of HTML, or the one that a CSV file is.
+
+    Raises:
+        NotReadable: It is neither, or no valid CSV.
+    """
+    kind = document.content_type
+    ending = str(document.target.url.path).rpartition(".")[2].lower()
+    if kind not in _SEPARATED and not (kind in _VAGUE and ending in ("csv", "tsv")):
+        return list(as_html(document).reading.tables)
+    text = document.text
+    if document.truncated:
+        text = text[: text.rfind("\n") + 1]
+    delimiter = "\t" if "tab" in kind or ending == "tsv" else ","
+    try:
+        return [read_csv(text, delimiter=delimiter, truncated=document.truncated)]
+    except csv.Error as error:
+        raise NotReadable(f"{document.url} is no valid CSV: {error}; get it with download()") from error
 
 
 def as_html(document: Document) -> Document:

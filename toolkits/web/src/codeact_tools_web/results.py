@@ -50,11 +50,12 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of a page; cells that span rows or columns are repeated, so each row is as long as ``header``."""
+    """A table; each row has a text for each of ``columns``, and ``truncated`` tells whether rows are missing."""
 
     caption: str
-    header: list[str]
-    rows: list[list[str]]
+    columns: list[str]
+    rows: list[dict[str, str]]
+    truncated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,10 @@
-"""Tables of a page as rows of text."""
+"""Tables of a page, or of a CSV file, as rows of text by the names of their columns."""
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,7 +13,7 @@ from lxml.html import HtmlElement
 from .results import Table
 
 MOST_CELLS: Final = 50_000
-"""Of one table, with those that spans repeat; the rest is left out."""
+"""Of one table, with those that spans repeat and those that short rows lack; the rest is left out."""
 WIDEST: Final = 200
 """Columns of one table."""
 
@@ -21,20 +24,62 @@ def read_tables(tree: HtmlElement) -> Iterator[Table]:
     >>> from lxml.html import fromstring
     >>> tree = fromstring("<table><tr><th>Day<th>Tide<tr><td rowspan=2>1<td>05:40<tr><td>18:00</table>")
     >>> next(read_tables(tree)).rows
-    [['1', '05:40'], ['1', '18:00']]
+    [{'Day': '1', 'Tide': '05:40'}, {'Day': '1', 'Tide': '18:00'}]
     """
     for each in tree.iter("table"):
-        rows, headings = _rows(each)
-        width = max(map(len, rows), default=0)
-        if len(rows) < 2 or width < 2:
-            continue
-        rows = [row + [""] * (width - len(row)) for row in rows]
-        header, body = (rows[0], rows[1:]) if headings else ([f"column {n + 1}" for n in range(width)], rows)
-        yield Table(caption=_text(each.find("caption")), header=header, rows=body)
+        rows, headings, truncated = _rows(each)
+        if len(rows) >= 2 and max(map(len, rows)) >= 2:
+            yield _table(rows, headings=headings, truncated=truncated, caption=_text(each.find("caption")))
 
 
-def _rows(table: HtmlElement) -> tuple[list[list[str]], bool]:
-    """The rows, and whether the first one holds headings."""
+def read_csv(text: str, *, delimiter: str = ",", truncated: bool = False) -> Table:
+    """Read values that are separated by commas (RFC 4180) or by tabs, below a line with the names of the columns.
+
+    >>> read_csv("day,tide\\n1,05:40\\n").rows
+    [{'day': '1', 'tide': '05:40'}]
+
+    Raises:
+        csv.Error: A quote is never closed, or a value is longer than `csv.field_size_limit`.
+    """
+    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True)
+    rows: list[list[str]] = []
+    cells = 0
+    for row in lines:
+        cells += len(row)
+        if cells > MOST_CELLS:
+            truncated = True
+            break
+        if row:
+            rows.append([cell.strip() for cell in row[:WIDEST]])
+    return _table(rows, headings=True, truncated=truncated)
+
+
+def _table(rows: list[list[str]], *, headings: bool, truncated: bool, caption: str = "") -> Table:
+    width = max(map(len, rows), default=0)
+    head = rows[0] if headings and rows else []
+    most = MOST_CELLS // max(width, 1)
+    truncated, rows = truncated or len(rows) > most, rows[:most]
+    columns = _unique([*head, *[""] * (width - len(head))])
+    body = [dict(zip(columns, [*row, *[""] * (width - len(row))], strict=True)) for row in rows[bool(head) :]]
+    return Table(caption=caption, columns=columns, rows=body, truncated=truncated)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """The names, told apart by numbers where one comes twice or is empty.
+
+    >>> _unique(["a", "", "a"])
+    ['a', 'column 2', 'a (2)']
+    """
+    found: list[str] = []
+    for number, name in enumerate(names, 1):
+        base = name or f"column {number}"
+        others = (f"{base} ({again})" for again in itertools.count(2))
+        found.append(base if base not in found else next(other for other in others if other not in found))
+    return found
+
+
+def _rows(table: HtmlElement) -> tuple[list[list[str]], bool, bool]:
+    """The rows, whether the first one holds headings, and whether some are left out."""
     rows: list[list[str]] = []
     open_spans: dict[int, tuple[int, str]] = {}
     cells = 0
@@ -54,10 +99,10 @@ def _rows(table: HtmlElement) -> tuple[list[list[str]], bool]:
         _continue(row, open_spans)
         cells += len(row)
         if cells > MOST_CELLS:
-            break
+            return rows, headings, True
         if row:
             rows.append(row)
-    return rows, headings
+    return rows, headings, False
 
 
 def _continue(row: list[str], open_spans: dict[int, tuple[int, str]]) -> None:

@@ -28,7 +28,7 @@ from .errors import (
     WebError,
 )
 from .fetching import Document, Web
-from .pages import as_html, as_json, as_page, file_name
+from .pages import as_html, as_json, as_page, as_tables, file_name
 from .results import Download, Fetched, Json, Link, Page, SearchHit, Section, Table
 from .search import search_web
 
@@ -176,10 +176,10 @@ def links(url: str, containing: str = "", context: ToolContext | None = None) ->
 
 @tool(read_only=True, idempotent=True, open_world=True, concurrency=4)
 def tables(url: str, context: ToolContext | None = None) -> list[Table]:
-    """Read the tables of a web page as rows of text.
+    """Read the tables of a web page, or a CSV file, as rows by the names of their columns.
 
     Args:
-        url: The whole address of the page.
+        url: The whole address of the page or file.
 
     Returns:
         The tables in order; cells are text, so convert numbers with float().
@@ -191,16 +191,18 @@ def tables(url: str, context: ToolContext | None = None) -> list[Table]:
         Unreachable: The host is not there, or does not answer.
         TimedOut: It took too long.
         HttpError: The server answered with an error, such as 404.
-        NotReadable: It is no HTML.
+        NotReadable: It is neither HTML nor CSV.
 
     Examples:
         >>> table = tables("https://sample.invalid/fees")[0]
-        >>> table.header
+        >>> table.columns
         ['Length of the boat', 'Summer', 'Winter']
-        >>> sum(float(row[1]) for row in table.rows)
+        >>> sum(float(row["Summer"]) for row in table.rows)
         90.0
+        >>> tables("https://sample.invalid/fees.csv")[0].rows[0]
+        {'length': '8', 'summer': '18.00', 'winter': '9.00'}
     """
-    return list(as_html(_run(_web(context).get(url))).reading.tables)
+    return as_tables(_run(_web(context).get(url)))
 
 
 @tool(read_only=True, idempotent=True, open_world=True, concurrency=4)
