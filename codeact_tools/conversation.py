@@ -368,6 +368,8 @@ class Conversation:
                     return self._answers.value
                 output = patience.watch(reply.code, observation)
                 shown = self._dialect.observe(output, steps_left=turns - turn)
+            elif reply.answer is not None and turn < turns and (doubt := patience.doubt(self._dialect)):
+                shown = doubt
             elif reply.answer is not None:
                 try:
                     answer = self._answers.read(reply.answer)

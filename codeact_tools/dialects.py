@@ -12,7 +12,7 @@ framework that recorded the training data; ``m3tooleval`` is the form of that pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import ConfigurationError
 from .replies import Reply, Tags, read_reply
@@ -53,6 +53,8 @@ class Dialect:
     """Line below the countdown before the last step."""
     reminder: str
     """What to tell the model after a reply with neither an action nor an answer."""
+    insistence: str | None = None
+    """What to tell a model that answers right after an action has failed; None: its answer is taken."""
 
     stop: tuple[str, ...]
     """Generation ends at the first of these; never more than four, the most that hosted endpoints accept."""
@@ -137,6 +139,16 @@ CHAT = Dialect(
     turns=5,
 )
 
+SMALL = replace(
+    CHAT,
+    name="small",
+    insistence=(
+        "Your last action failed, so the task is not done. Write the repaired action now. "
+        "If the task cannot be done, give your final answer again.\n"
+    ),
+)
+"""`CHAT` for models of one or two billion parameters: they describe an error as if that were an answer."""
+
 TRAINING = Dialect(
     name="training",
     action=EXECUTE,
@@ -207,7 +219,7 @@ M3TOOLEVAL = Dialect(
     turns=10,
 )
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (CHAT, TRAINING, FENCES, M3TOOLEVAL)}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (CHAT, SMALL, TRAINING, FENCES, M3TOOLEVAL)}
 """All dialects by name."""
 
 __all__ = ["DIALECTS", "EXECUTE", "Dialect", "Reply", "Tags"]

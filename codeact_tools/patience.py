@@ -22,11 +22,13 @@ class Patience:
         self._last: tuple[str, str] | None = None
         self._repeated = 0
         self._useless = 0
+        self._failed = False
 
     def watch(self, code: str, observation: Observation) -> str:
         """Return what the model reads, with a nudge where it has just seen the very same from the same code."""
         self._useless = 0
         text = observation.text
+        self._failed = observation.error is not None and observation.error.name != "ToolDenied"
         seen = (code, _ACTION_NUMBER.sub("", text))
         self._repeated = self._repeated + 1 if seen == self._last else 1
         self._last = seen
@@ -44,6 +46,11 @@ class Patience:
     def stuck(self) -> bool:
         """Whether the last action was the same as the one before, with the same outcome."""
         return self._repeated > 1
+
+    def doubt(self, dialect: Dialect) -> str | None:
+        """What to say, once, to an answer that follows a failed action; None where it is taken for an answer."""
+        doubtful, self._failed = self._failed, False
+        return dialect.insistence if doubtful else None
 
     def cut_off(self, max_tokens: int) -> str:
         """The model ran into its token limit inside a block, so the block is incomplete."""

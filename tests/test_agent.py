@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from codeact_tools import CodeActAgent
+from codeact_tools import CodeActAgent, tool
 from codeact_tools.errors import AnswerInvalid, ConfigurationError, ModelReplyError, TurnLimitReached
 from codeact_tools.events import (
     EVENT_ADAPTER,
@@ -131,6 +131,32 @@ def test_a_model_that_repeats_itself() -> None:
     with pytest.raises(ModelReplyError, match="repeats itself"):
         solver.run("Divide.")
     assert "before" in observed(solver, 2)
+
+
+def test_a_small_model_that_answers_with_an_error_is_asked_again() -> None:
+    """In the dialect ``small``, once for each failed action, and not in the last turn; a denial is no failure."""
+    bad, good = "<execute>\n1 / 0\n</execute>", "<execute>\n1 / 1\n</execute>"
+    model = ScriptedModel([bad, "There is an error.", good, "It is 1."], dialect="small")
+    assert CodeActAgent(model=model, sandbox="local").run("Divide.").answer == "It is 1."
+    assert "Write the repaired action now" in model.calls[2].messages[-1].content
+    model = ScriptedModel([bad, "There is an error.", "It cannot be done."], dialect="small")
+    assert CodeActAgent(model=model, sandbox="local").run("Divide.").answer == "It cannot be done."
+    model = ScriptedModel([bad, "There is an error."], dialect="small")
+    assert CodeActAgent(model=model, sandbox="local", max_turns=2).run("Divide.").answer == "There is an error."
+    model = ScriptedModel([bad, "There is an error."], dialect="chat")
+    assert CodeActAgent(model=model, sandbox="local").run("Divide.").answer == "There is an error."
+
+
+def test_a_denied_call_is_no_failure_to_repair() -> None:
+    """A small model that says that it may not do it has said what there is to say."""
+
+    @tool(approval=True)
+    def delete(name: str) -> None:
+        """Delete."""
+
+    model = ScriptedModel(["<execute>\ndelete('x')\n</execute>", "I may not."], dialect="small")
+    agent = CodeActAgent(tools=[delete], model=model, sandbox="local")
+    assert agent.run("Delete x.").answer == "I may not."
 
 
 def test_a_model_that_is_stuck_is_asked_at_a_higher_temperature() -> None:

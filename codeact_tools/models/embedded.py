@@ -57,7 +57,7 @@ class EmbeddedModel:
         self,
         weights: str | Path | Weights = DEFAULT_WEIGHTS,
         *,
-        dialect: str = "chat",
+        dialect: str = "small",
         context_tokens: int = 8192,
         threads: int | None = None,
         prompt_cache_mb: int = 512,
