@@ -143,8 +143,8 @@ SMALL = replace(
     CHAT,
     name="small",
     insistence=(
-        "Your last action failed, so the task is not done. Write the repaired action now. "
-        "If the task cannot be done, give your final answer again.\n"
+        "That is no answer, because your last action failed. Do not explain it: "
+        "write the whole action again, repaired.\n"
     ),
 )
 """`CHAT` for models of one or two billion parameters: they describe an error as if that were an answer."""

@@ -138,7 +138,7 @@ def test_a_small_model_that_answers_with_an_error_is_asked_again() -> None:
     bad, good = "<execute>\n1 / 0\n</execute>", "<execute>\n1 / 1\n</execute>"
     model = ScriptedModel([bad, "There is an error.", good, "It is 1."], dialect="small")
     assert CodeActAgent(model=model, sandbox="local").run("Divide.").answer == "It is 1."
-    assert "Write the repaired action now" in model.calls[2].messages[-1].content
+    assert "write the whole action again, repaired" in model.calls[2].messages[-1].content
     model = ScriptedModel([bad, "There is an error.", "It cannot be done."], dialect="small")
     assert CodeActAgent(model=model, sandbox="local").run("Divide.").answer == "It cannot be done."
     model = ScriptedModel([bad, "There is an error."], dialect="small")

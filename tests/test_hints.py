@@ -49,9 +49,9 @@ def session() -> Iterator[Session]:
 @pytest.mark.parametrize(
     ("code", "line"),
     [
-        ("row['price']", "KeyError: 'price'. The keys are: 'Price', 'In stock'"),
-        ("sum(float(row['price']) for row in rows)", "KeyError: 'price'. The keys are: 'Price', 'In stock'"),
-        ("rows[0]['price']", "KeyError: 'price'. The keys are: 'Price', 'In stock'"),
+        ("row['price']", "KeyError: 'price'. Did you mean: 'Price'? The keys are: 'Price', 'In stock'"),
+        ("sum(float(row['price']) for row in rows)", "KeyError: 'price'. Did you mean: 'Price'? The keys are: 'Price', 'In stock'"),
+        ("rows[0]['price']", "KeyError: 'price'. Did you mean: 'Price'? The keys are: 'Price', 'In stock'"),
         ("x = 1; y = deep['é'][0]['c']", "KeyError: 'c'. The keys are: 'b'"),
         ("pick({1: 'a', 'b': 2}, 'c')", "KeyError: 'c'. The keys are: 1, 'b'"),
         ("empty = {}\nempty['c']", "KeyError: 'c'. It is empty."),

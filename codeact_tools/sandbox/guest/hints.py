@@ -50,10 +50,20 @@ def _keys(error: KeyError) -> str:
         return ""
     if type(found) is not dict or (error.args and type(error.args[0]) is str and error.args[0] in found):
         return ""
+    if not found:
+        return ". It is empty."
     plain = [key for key in found if type(key) in (str, int)]
-    return (
-        f". The keys are: {_listed(map(repr, plain), len(plain))}" if plain else ". It is empty." if not found else ""
-    )
+    meant = _alike(error.args[0], plain) if error.args else ""
+    return f"{meant or '.'} The keys are: {_listed(map(repr, plain), len(plain))}" if plain else ""
+
+
+def _alike(key: object, keys: Iterable[str | int]) -> str:
+    """The text among the keys that differs in the case of letters only, or a little."""
+    import difflib
+
+    texts = {each.casefold(): each for each in keys if isinstance(each, str)}
+    close = difflib.get_close_matches(key.casefold(), texts, n=1) if isinstance(key, str) else []
+    return f". Did you mean: {texts[close[0]]!r}?" if close else ""
 
 
 def _subscripted(error: KeyError) -> object:
