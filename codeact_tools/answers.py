@@ -6,7 +6,7 @@ import ast
 import json
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from .errors import AnswerInvalid
 from .registry import ToolRegistry
@@ -27,6 +27,10 @@ class AnswerBox:
     def __init__(self, output_type: Any = str) -> None:
         self._typed = output_type is not str
         self._adapter: TypeAdapter[Any] = TypeAdapter(output_type)
+        # In a list, because pydantic takes no configuration for a model; how bytes are written there is its own affair.
+        self._recorded: TypeAdapter[list[Any]] = TypeAdapter(
+            list[output_type], config=ConfigDict(val_json_bytes="base64", ser_json_inf_nan="strings")
+        )
         self.output_type = output_type
         self.given = False
         """Whether ``final_answer`` was called."""
@@ -64,7 +68,7 @@ class AnswerBox:
             AnswerInvalid: It does not fit ``output_type``.
         """
         try:
-            return self._adapter.validate_json(json.dumps(recorded))
+            return self._recorded.validate_json(json.dumps([recorded]))[0]
         except ValidationError as error:
             raise AnswerInvalid(
                 f"The recorded answer {recorded!r} is no {self.output_type!r}; give its type."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -53,7 +54,59 @@ def changed_tools(then: Mapping[str, Any], now: Mapping[str, Any], *, used: Iter
             changes.append(f"{name} was {before[name]['signature']!r} and is {after[name]['signature']!r}")
         elif before[name]["effects"] != after[name]["effects"]:
             changes.append(f"the effects of {name} were {before[name]['effects']} and are {after[name]['effects']}")
-    return "; ".join(changes)
+    return "; ".join([*changes, *_changed_types(then, now, used=set(used) & set(before))])
+
+
+def _changed_types(then: Mapping[str, Any], now: Mapping[str, Any], *, used: Iterable[str]) -> list[str]:
+    """How the types differ that tools take and give; descriptions count for nothing."""
+    old, new = (_types(configuration) for configuration in (then, now))
+    texts = [
+        text
+        for tool in then.get("manifest", {}).get("tools", ())
+        if tool["qualified"] in used
+        for text in (tool["returns"], *(parameter["annotation"] for parameter in tool["params"]))
+    ]
+    changes: list[str] = []
+    for name in sorted(_reachable(texts, old)):
+        if name not in new:
+            changes.append(f"the type {name} is gone")
+            continue
+        fields, others = ({each["name"]: each for each in types[name]["fields"]} for types in (old, new))
+        for field in fields.keys() | others.keys():
+            was, now_is = _outline(fields.get(field)), _outline(others.get(field))
+            if was != now_is:
+                changes.append(f"the field {name}.{field} was {was} and is {now_is}")
+        if (was := old[name]["members"]) != (now_is := new[name]["members"]):
+            changes.append(f"the members of {name} were {_members(was)} and are {_members(now_is)}")
+    return sorted(changes)
+
+
+def _types(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in configuration.get("manifest", {}).get("types", ())}
+
+
+def _reachable(texts: Iterable[str], types: Mapping[str, Any]) -> set[str]:
+    """The types that these annotations mention, and those that their fields mention."""
+    found: set[str] = set()
+    left = [*texts]
+    while left:
+        for name in {*re.findall(r"\w+", left.pop())} & types.keys() - found:
+            found.add(name)
+            left += [types[name]["base"] or "", types[name].get("target") or ""]
+            left += [field["annotation"] for field in types[name]["fields"]]
+    return found
+
+
+def _outline(field: Mapping[str, Any] | None) -> str:
+    if field is None:
+        return "not there"
+    default = field.get("default_text", "..." if field["factory"] else None)
+    text = field["annotation"] if default is None else f"{field['annotation']} = {default}"
+    return repr(text if field["required"] else f"{text} (optional)")
+
+
+def _members(members: Iterable[Iterable[Any]]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in members)
 
 
 _CONCERNS_THE_ACTIONS = (

@@ -14,7 +14,8 @@ from .journal import PastCall
 from .tools import ToolSpec
 
 UNKNOWN_END = "it had started when the run broke off, and whether it took effect is not known"
-Tell = Callable[[ApprovalRequested | ApprovalDecided, "dict[str, Any] | None"], None]
+Tell = Callable[[ApprovalRequested | ApprovalDecided, "dict[str, Any] | None", bool], None]
+"""Takes an event, what resuming needs besides, and whether the journal has it already."""
 
 
 class Gate:
@@ -68,12 +69,14 @@ class Gate:
             ToolDenied: It must not run; the reason is for the action.
         """
         decision = await decide(self._policies, call, default=self._default(spec))
+        known = False
         settled = None if past is None else _settled(past)
         verdict: Verdict
         if isinstance(decision, Deny):
             verdict, by = decision, "policy"
         elif past is not None and past.decision is not None and settled is not None:
-            verdict, by = settled, past.decision.by  # a policy that says yes today does not overrule somebody's word
+            # A policy that says yes today does not overrule somebody's word.
+            verdict, by, known = settled, past.decision.by, True
         else:
             if past is not None and past.started and not spec.repeatable:
                 decision = Ask(UNKNOWN_END)
@@ -83,7 +86,7 @@ class Gate:
                 return decision
             else:
                 verdict, by = decision, "policy"
-        tell(_event(call, verdict, by), {"done": past.done[0]} if past is not None and past.done else None)
+        tell(_event(call, verdict, by), {"done": past.done[0]} if past is not None and past.done else None, known)
         if isinstance(verdict, Deny):
             why = f": {verdict.reason.rstrip('.')}" if verdict.reason else ""
             raise ToolDenied(f"The call of {call.tool} was not approved{why}.")
@@ -93,9 +96,12 @@ class Gate:
         unknown = call.reason == UNKNOWN_END
         pauses = self._approve == "pause" or (unknown and self._approve is None)
         if not callable(self._approve) and not (pauses and self.can_pause):
-            raise ToolDenied(f"{call.tool} needs approval ({call.reason}), and nobody is there to give it.")
+            raise ToolDenied(
+                f"{call.tool} needs approval ({call.reason}), and nobody is there to give it. (To the developer: "
+                "approve=... says who decides.)"
+            )
         if past is None or past.asked != call.reason:
-            tell(ApprovalRequested(call=_record(call), reason=call.reason), None)
+            tell(ApprovalRequested(call=_record(call), reason=call.reason), None, False)
         if callable(self._approve):
             with self.hold_clock():
                 return await ask(self._approve, call), "callback"

@@ -19,7 +19,7 @@ from .errors import RunDiverged, SandboxCrashed
 from .events import Diverged, ReplyFinished
 from .journal import Past, PastAction, read_exported
 from .models.base import Message
-from .observing import first_difference
+from .observing import counted, first_difference
 from .recall import RecordedTools
 from .session import Session
 
@@ -45,12 +45,13 @@ class Replayed:
     @property
     def text(self) -> str:
         """For people: what was compared, and the first difference."""
-        compared = f"{self.actions} actions and {self.calls} tool calls" + (
-            f", {self.replies} replies of the model" if self.replies else ""
+        compared = f"{counted(self.actions, 'action')} and {counted(self.calls, 'tool call')}" + (
+            f", and {counted(self.replies, 'reply')} of the model" if self.replies else ""
         )
         if not self.differences:
             return f"{self.run_id}: the same in {compared}."
-        more = f" ({len(self.differences) - 1} more)" if len(self.differences) > 1 else ""
+        rest = len(self.differences) - 1
+        more = f" (and {counted(rest, 'more difference')})" if rest else ""
         return f"{self.run_id}: {self.differences[0].message}{more}"
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
-from ..errors import CodeActError
+from ..errors import CodeActError, RunPaused
 from .exits import Exit, exit_code
 from .inputs import STDIN, read_task, read_tools
 from .output import complain, write
@@ -211,6 +211,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         complain(f"error: {error}\nSee `codeact-tools --help`.")
         return Exit.USAGE
+    except RunPaused as pause:
+        calls = ", ".join(f"{call.id} ({call.tool})" for call in pause.waiting)
+        run_id = pause.run_id[:12]
+        complain(
+            f"The run {run_id} waits for a decision about call {calls}.\n"
+            f"Decide with:  codeact-tools runs approve {run_id} {pause.waiting[0].id}   (or --deny REASON)\n"
+            f"Go on with:   codeact-tools resume {run_id}"
+        )
+        return Exit.PAUSED
     except CodeActError as error:
         return _failed(error, exit_code(error), debug=debug)
     except KeyboardInterrupt:

@@ -93,7 +93,8 @@ def check(folder: Path, /, *, pages: PageOptions | None = None) -> Exit:
     for line in differing:
         write(line)
     if differing:
-        complain(f"error: {len(differing)} pages differ from the tools; run `codeact-tools docs build {folder}`.")
+        differ = "1 page differs" if len(differing) == 1 else f"{len(differing)} pages differ"
+        complain(f"error: {differ} from the tools; run `codeact-tools docs build {folder}`.")
         return Exit.FAILED
     return _verdict(made)
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from ..errors import CodeActError, ConfigurationError
 from ..reflection import OPTIONS
 from ..toolkits import ToolSource
+from ..toolkits.loading import raised
 from ..tools import Toolkit, ToolOptions
 
 STDIN = "<stdin>"
@@ -77,7 +78,7 @@ def _run(file: Path) -> ModuleType:
     except CodeActError:
         raise
     except (Exception, SystemExit) as error:
-        raise ConfigurationError(f"The file {str(file)!r} raised {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"The file {str(file)!r} raised {raised(error)}.") from error
     finally:
         sys.path.pop(0)
     return module

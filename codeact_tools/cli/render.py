@@ -39,6 +39,7 @@ from ..events import (
     Usage,
     WarningRaised,
 )
+from ..observing import counted
 from .streaming import Piece, ReplySplitter
 
 MOST_SHOWN = 100
@@ -48,6 +49,8 @@ _VERDICTS = {"allow": "allowed", "deny": "denied"}
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
 _VISIBLE |= dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
+_VISIBLE |= dict.fromkeys((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD)
+"""The last ones turn the direction of writing: a call that waits for approval would read as another one."""
 
 
 def printable(text: str) -> str:
@@ -224,8 +227,8 @@ class TerminalRenderer:
 
     @_show.register
     def _(self, event: RunResumed) -> None:
-        calls = f"{event.calls} calls answered from the journal"
-        self._line(Text(f"resumed: {event.actions} actions run again, {calls}", "dim"))
+        calls = f"{counted(event.calls, 'call')} answered from the journal"
+        self._line(Text(f"resumed: {counted(event.actions, 'action')} run again, {calls}", "dim"))
 
     @_show.register(Diverged)
     @_show.register(LimitReached)
@@ -259,7 +262,7 @@ class TerminalRenderer:
     def _summary(self, usage: Usage) -> None:
         """Write what the run used, on one line."""
         used = [self._started.model, self._started.sandbox] if self._started else []
-        used.append(f"{usage.turns} {'turn' if usage.turns == 1 else 'turns'}")
+        used.append(counted(usage.turns, "turn"))
         cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
         used.append(f"{usage.prompt_tokens:,} tokens read{cached}, {usage.completion_tokens:,} written")
         used.append(f"{usage.seconds:.1f} s")
@@ -313,6 +316,7 @@ class TerminalRenderer:
             self._text(Text("\n"))
 
     def _text(self, text: Text) -> None:
+        text.plain = text.plain.translate(_VISIBLE)  # one character for each, so the colours stay where they are
         if text.plain:
             self._console.print(text, end="", soft_wrap=True, highlight=False)
             self._column_is_0 = text.plain.endswith("\n")

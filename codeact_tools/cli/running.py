@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ..agent import CodeActAgent
 from ..errors import CodeActError
-from ..events import Event, RunFinished
+from ..events import Event, RunFinished, RunStarted
 from ..models.embedded import EmbeddedModel
 from ..models.weights import DEFAULT_WEIGHTS
 from ..session import CheckMode
@@ -106,31 +106,47 @@ class OutputOptions:
 
 
 def run_task(agent: CodeActAgent, task: str, output: OutputOptions) -> Exit:
-    """Run one task and write what happens.
+    """Run one task and write what happens; after Ctrl-C, how to go on.
 
     Raises:
         CodeActError: The run ended without an answer.
-        KeyboardInterrupt: Ctrl-C; the run is cleaned up by then.
     """
-    with output.sinks() as sinks:
-        asyncio.run(_consume(agent.stream(task), sinks))
+    begun: list[str] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            begun.append(event.run_id)
+
+    try:
+        with output.sinks() as sinks:
+            asyncio.run(_consume(agent.stream(task), [note, *sinks]))
+    except KeyboardInterrupt:
+        recorded = begun and agent.open_journal()[0] is not None
+        return _cancelled(begun[0] if recorded else None)
     return Exit.ANSWER
 
 
+def _cancelled(run_id: str | None) -> Exit:
+    complain(f"cancelled; go on with: codeact-tools resume {run_id[:12]}" if run_id else "cancelled")
+    return Exit.CANCELLED
+
+
 def resume_task(agent: CodeActAgent, run_id: str, output: OutputOptions) -> Exit:
-    """Finish a run from the journal and write what happens.
+    """Finish a run from the journal and write what happens; after Ctrl-C, how to go on.
 
     Raises:
         CodeActError: The run ended without an answer.
-        KeyboardInterrupt: Ctrl-C; the run is cleaned up by then.
     """
 
     async def go_on() -> None:
         async with agent.resumed(run_id) as conversation:
             await _consume(conversation.stream(None), sinks)
 
-    with output.sinks(heading=False) as sinks:
-        asyncio.run(go_on())
+    try:
+        with output.sinks(heading=False) as sinks:
+            asyncio.run(go_on())
+    except KeyboardInterrupt:
+        return _cancelled(run_id)
     return Exit.ANSWER
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from ..approvals import Allow, Deny, Done, Verdict
 from ..errors import ConfigurationError
 from ..journal import Journal, Past, open_journal
+from ..observing import counted
 from ..session import CheckMode
 from .approving import ApprovalMode
 from .exits import Exit
@@ -70,15 +71,19 @@ def list_runs(*, limit: int = 20, json: Annotated[bool, Flag] = False) -> Exit:
         json: As JSON, a line each.
     """
     journal = _journal()
-    for run in journal.runs()[:limit]:
-        state = "running" if journal.store.is_held(run.run_id) else _STATES.get(run.last, "cut off")
+    runs = journal.runs()
+    if not runs:
+        complain(f"The journal {journal.where!r} holds no run yet.")
+    for run in runs[:limit]:
+        state = "cancelled" if run.error == "Cancelled" else _STATES.get(run.last, "cut off")
+        state = "running" if journal.store.is_held(run.run_id) else state
         started = datetime.fromtimestamp(run.started, UTC)
         if json:
             entry = {"run": run.run_id, "started": started.isoformat(), "state": state, "task": run.task}
             write(json_format.dumps(entry, ensure_ascii=False))
         else:
             task = printable(" ".join(run.task.split()))[:80]
-            write(f"{run.run_id[:12]}  {started.astimezone():%Y-%m-%d %H:%M}  {state:<8}  {task}")
+            write(f"{run.run_id[:12]}  {started.astimezone():%Y-%m-%d %H:%M}  {state:<9}  {task}")
     return Exit.ANSWER
 
 
@@ -180,7 +185,9 @@ def approve(
     past = journal.past(journal.find(run))
     journal.decide(past.run_id, _the_call(past, call), verdict, by=_who())
     left = len(past.waiting) - 1
-    complain(f"{left} more to decide." if left else f"Go on with: codeact-tools resume {past.run_id[:12]}")
+    complain(
+        f"{counted(left, 'more decision')} to take." if left else f"Go on with: codeact-tools resume {past.run_id[:12]}"
+    )
     return Exit.ANSWER
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import CodeActError, ConfigurationError
 from ..toolkits import GROUP, load_toolkit
+from ..toolkits.loading import raised
 from ..tools import Toolkit
 
 
@@ -36,7 +37,7 @@ def _imported(target: str, source: str) -> Toolkit:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
-            f"The toolkit in {source!r} cannot be imported: {target} raised {type(error).__name__}: {error}"
+            f"The toolkit in {source!r} cannot be imported: {target} raised {raised(error)}."
         ) from error
     if not isinstance(toolkit, Toolkit):
         raise ConfigurationError(f"{target} in {source!r} is no Toolkit, but of type {type(toolkit).__name__!r}.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from ..errors import ConfigurationError
+from ..observing import counted
 from ..toolkits import (
     LOCK,
     LOCK_FILE,
@@ -120,7 +121,7 @@ def lock(
             refused.append(name)
             continue
         held[name] = now
-        write(f"{name}: {len(now.tools)} tools of {now.distribution} {now.version}")
+        write(f"{name}: {counted(len(now.tools), 'tool')} of {now.distribution} {now.version}")
         if old is None:
             _write_grants(now)
     _write(path, Lock(toolkits=held).text)
@@ -194,6 +195,12 @@ def new(name: str, /, *, directory: Path = Path()) -> Exit:
     """
     from .scaffold import write_toolkit
 
+    for each in list_toolkits():
+        if each.name == name:
+            complain(
+                f"warning: the distribution {each.distribution!r} has a toolkit {name!r} already; where both are "
+                "installed, neither can be loaded."
+            )
     made = write_toolkit(name, directory)
     for path in made.files:
         write(str(path))

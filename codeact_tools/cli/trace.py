@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ..errors import ConfigurationError
 from ..events import EVENT_ADAPTER, Recorded
 from ..journal import Past, open_journal, read_exported
+from ..observing import counted
 from .exits import Exit
 from .output import write
 
@@ -82,7 +83,7 @@ def otel(
 
     found = _find(run, journal)
     sent = send(found.recorded, endpoint=endpoint, agent_name=agent_name)
-    write(f"{sent.spans} spans of run {found.name} sent to {sent.endpoint}")
+    write(f"{counted(sent.spans, 'span')} of run {found.name} sent to {sent.endpoint}")
     return Exit.ANSWER
 
 

@@ -83,7 +83,9 @@ class Journal:
             RunNotFound: There is none, or there are several.
         """
         known = [summary.run_id for summary in self.runs()]
-        if run == "last" and known:
+        if run == "last":
+            if not known:
+                raise RunNotFound(f"The journal {self.where!r} holds no run yet.")
             return known[0]
         found = [run_id for run_id in known if run_id == run] or [run_id for run_id in known if run_id.startswith(run)]
         if len(found) == 1 and run:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..events import Event
-from .past import FORMAT, Past, read_past
+from ..events import ActionFinished, CallRecord, Event, ToolReturned
+from .past import FORMAT, SAME, Past, read_past
 from .redaction import Redactor
 from .store import Record, Store
 
@@ -43,7 +43,13 @@ class RunLog:
         Raises:
             JournalError: It cannot be written.
         """
+        if isinstance(event, ActionFinished):
+            event = _without_values(event)
         body = json.loads(event.model_dump_json(exclude={"type"}, exclude_unset=True))
+        if isinstance(event, ToolReturned) and data is not None:
+            answer = data.get("answer") or {}
+            if "value" in answer and answer["value"] == body["call"]["result"]:
+                data = {**data, "answer": SAME}
         self._append(event.type, {"type": event.type, **body}, data, durable=durable)
 
     def messages(self, messages: Sequence[tuple[str, str]], *, closes_turn: bool = True) -> None:
@@ -77,3 +83,12 @@ class RunLog:
             record = Record(self._seq + 1, time.time(), kind, self.redact(event), redacted)
             self.store.append(self.run_id, record, durable=durable)
             self._seq += 1
+
+
+def _without_values(event: ActionFinished) -> ActionFinished:
+    """The event without arguments and results of its calls, which have records of their own."""
+    calls = tuple(
+        CallRecord(id=call.id, tool=call.tool, error=call.error, seconds=call.seconds)
+        for call in event.observation.calls
+    )
+    return ActionFinished(observation=event.observation.model_copy(update={"calls": calls}))

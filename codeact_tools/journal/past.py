@@ -158,8 +158,12 @@ class Past:
         return actions
 
 
-FORMAT: Final = 1
-"""Of the records; a number that is not known is not read."""
+FORMAT: Final = 2
+"""Of the records; what is not in `_READABLE` is not read."""
+_READABLE: Final = (1, FORMAT)
+"""Up to 1, all records of a call held its arguments and its result."""
+SAME: Final = {"same": True}
+"""Stands for an answer whose value is, as it went over the bridge, what the event has as the result."""
 
 
 def identity(tool: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
@@ -174,7 +178,7 @@ def read_past(run_id: str, records: Iterable[Record]) -> Past:
     for record in records:
         past.records = record.seq
         try:
-            event = None if record.event is None else EVENT_ADAPTER.validate_python(record.event)
+            event = None if record.event is None else _completed(EVENT_ADAPTER.validate_python(record.event), past)
             if event is not None:
                 past.events.append(Recorded(record.at, event))
             reader.take(record, event)
@@ -184,6 +188,24 @@ def read_past(run_id: str, records: Iterable[Record]) -> Past:
                 "codeact_tools; read it with the one that wrote it."
             ) from error
     return past
+
+
+def _completed(event: Event, past: Past) -> Event:
+    """The event with the arguments and results of calls that earlier records have."""
+    if isinstance(event, ToolReturned) and (known := past.calls.get(event.call.id)) is not None:
+        arguments = event.call.arguments or known.record.arguments
+        return ToolReturned(call=event.call.model_copy(update={"arguments": arguments}))
+    if isinstance(event, ActionFinished) and event.observation.calls:
+        calls = tuple(_completed_call(call, past) for call in event.observation.calls)
+        return ActionFinished(observation=event.observation.model_copy(update={"calls": calls}))
+    return event
+
+
+def _completed_call(call: CallRecord, past: Past) -> CallRecord:
+    if (known := past.calls.get(call.id)) is None:
+        return call
+    result = known.record.result if call.error is None else call.result
+    return call.model_copy(update={"arguments": known.record.arguments, "result": result})
 
 
 class _Reader:
@@ -218,7 +240,7 @@ class _Reader:
     def _take_data(self, kind: str, data: dict[str, Any]) -> None:
         past = self.past
         if kind == "run":
-            if data.get("format") != FORMAT:
+            if data.get("format") not in _READABLE:
                 raise ValueError(f"format {data.get('format')!r}")
             past.configuration = data
         elif kind == "message":
@@ -284,6 +306,8 @@ class _Reader:
                 call.record = event.call
             case ToolReturned():
                 answer = data.get("answer") or {}
+                if answer == SAME:
+                    answer = {"value": event.call.result}
                 call.ended = self.past.records
                 if call.answer is None:
                     call.record, call.answer = event.call, answer

@@ -58,6 +58,8 @@ class RunSummary(NamedTuple):
     task: str
     last: str
     """Kind of the last event that tells how the run stands; "" where none does."""
+    error: str = ""
+    """Of a run that failed: the name of its error, or ``Cancelled``."""
 
 
 class Store(Protocol):
@@ -174,13 +176,19 @@ class SQLiteStore:
         rows = self._rows(
             """SELECT r.run, MIN(r.at), COUNT(*),
                       (SELECT event FROM records t WHERE t.run = r.run AND t.kind = 'run_started' ORDER BY seq LIMIT 1),
-                      (SELECT kind FROM records t WHERE t.run = r.run AND t.kind IN
+                      (SELECT kind || char(10) || IIF(kind = 'run_failed', event, '') FROM records t
+                       WHERE t.run = r.run AND t.kind IN
                           ('run_started', 'run_resumed', 'run_finished', 'run_failed', 'run_paused')
                        ORDER BY seq DESC LIMIT 1)
                FROM records r GROUP BY r.run ORDER BY MIN(r.at) DESC""",
             (),
         )
-        return [RunSummary(run, started, count, _task(event), last or "") for run, started, count, event, last in rows]
+        found: list[RunSummary] = []
+        for run, started, count, event, last in rows:
+            kind, _, failure = (last or "").partition("\n")
+            error = _field(failure or None, "error")
+            found.append(RunSummary(run, started, count, _field(event, "task"), kind, error))
+        return found
 
     def delete(self, run_id: str) -> None:
         """See `Store.delete`."""
@@ -363,9 +371,9 @@ def _begin_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _task(event: str | None) -> str:
+def _field(event: str | None, name: str) -> str:
     try:
-        return str((_load(event) or {}).get("task", ""))
+        return str((_load(event) or {}).get(name, ""))
     except ValueError:  # damaged; reading the run says so
         return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from difflib import get_close_matches
@@ -131,7 +132,7 @@ def _import(found: Found) -> Toolkit:
     except CodeActError as error:
         raise _Broken(str(error).rstrip(".")) from error
     except (Exception, SystemExit) as error:
-        raise _Broken(f"importing {record.target!r} raised {type(error).__name__}: {error}".rstrip(".")) from error
+        raise _Broken(f"importing {record.target!r} raised {raised(error)}") from error
     if not isinstance(toolkit, Toolkit):
         raise _Broken(f"{record.target!r} is of type {type(toolkit).__name__!r}, not a Toolkit")
     if toolkit.name != record.name:
@@ -144,6 +145,17 @@ def _import(found: Found) -> Toolkit:
             remedy=f"{upgrade}, or install an older {record.distribution}.",
         )
     return toolkit
+
+
+def raised(error: BaseException) -> str:
+    """What importing somebody's module raised, with the file and line of it, in a few words."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{type(error).__name__}: {error.msg} (in {error.filename}, line {error.lineno})"
+    text = f"{type(error).__name__}: {error}".rstrip(".")
+    frames = traceback.extract_tb(error.__traceback__)
+    imports = [number for number, each in enumerate(frames) if each.filename.startswith("<frozen importlib")]
+    inside = [each for each in frames[imports[0] :] if not each.filename.startswith("<")] if imports else []
+    return f"{text} (in {inside[-1].filename}, line {inside[-1].lineno})" if inside else text
 
 
 def _tried(found: Found) -> InstalledToolkit:
@@ -184,4 +196,4 @@ def _unknown(name: str, installed: list[str]) -> str:
     if near := get_close_matches(name, installed, n=3):
         return f"{message}; did you mean {' or '.join(map(repr, near))}?"
     known = f"installed are {', '.join(map(repr, installed))}" if installed else "none is"
-    return f"{message}; {known}. Toolkits are packages: try pip install codeact-tools-{name}."
+    return f"{message}; {known}; see `codeact-tools toolkits list`."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -59,7 +60,7 @@ def send(recorded: Iterable[Recorded], *, endpoint: str | None = None, agent_nam
         with _complaints() as heard:
             for start in range(0, len(spans), _BATCH):
                 if exporter.export(spans[start : start + _BATCH]) is not SpanExportResult.SUCCESS:
-                    why = f" ({heard[0]})" if heard else ""
+                    why = f" ({in_short(heard[0])})" if heard else ""
                     raise ConfigurationError(
                         f"The collector at {_address(endpoint)!r} does not take the spans{why}; set --endpoint or "
                         "OTEL_EXPORTER_OTLP_ENDPOINT to one that receives OTLP over HTTP."
@@ -68,6 +69,16 @@ def send(recorded: Iterable[Recorded], *, endpoint: str | None = None, agent_nam
         exporter.shutdown()
         provider.shutdown()
     return Sent(spans=len(spans), endpoint=_address(endpoint))
+
+
+def in_short(complaint: str) -> str:
+    """The cause in what the exporter logs: that of the operating system, or the collector's own word.
+
+    >>> in_short("... (Caused by NewConnectionError('...: [Errno 111] Connection refused')) ... retrying in 0.9s.")
+    'Connection refused'
+    """
+    found = re.search(r"\[Errno -?\d+\] ([^\\'\")\]]+)", complaint)
+    return found[1].strip() if found else complaint.splitlines()[0][:120].rstrip(".")
 
 
 @contextmanager

@@ -7,13 +7,13 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from .events import CallRecord
-from .invocation import call_here, finish_awaitable
-from .sandbox.bridge import CallRefused
-from .tools import BoundCall, ToolSpec
+from ..events import CallRecord, ToolReturned
+from ..invocation import call_here, finish_awaitable
+from ..sandbox.bridge import CallRefused
+from ..tools import BoundCall, ToolSpec
 
 if TYPE_CHECKING:
-    from .hostcalls import HostCalls
+    from .handler import HostCalls
 
 CANCELLED: Final = {"cancelled": True}
 """The answer of a call that nobody waited for, as the journal has it."""
@@ -28,8 +28,8 @@ class Call:
     """What is known about one call so far."""
 
     __slots__ = (
-        "args", "arguments", "error", "idle", "key", "kwargs", "recalled", "result", "seconds", "spec", "started",
-        "tool",
+        "args", "arguments", "error", "idle", "key", "kwargs", "on_record", "recalled", "result", "seconds",
+        "spec", "started", "tool",
     )  # fmt: skip
 
     def __init__(self, key: int, tool: str, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -43,6 +43,8 @@ class Call:
         self.error: str | None = None
         self.seconds = 0.0
         self.started = time.perf_counter()
+        self.on_record = False
+        """Whether the journal has its start, and so its arguments."""
         self.recalled = False
         """Whether the journal has its end already."""
         self.idle = False
@@ -83,7 +85,7 @@ class Call:
 class PlainCall:
     """A call of a plain synchronous tool, answered in a worker thread; see `Work`."""
 
-    __slots__ = ("_bound", "_call", "_context", "_host", "_loop", "_spec")
+    __slots__ = ("_bound", "_call", "_context", "_host", "_spec")
 
     def __init__(self, host: HostCalls, call: Call, spec: ToolSpec, bound: BoundCall) -> None:
         self._host = host
@@ -91,12 +93,11 @@ class PlainCall:
         self._spec = spec
         self._bound = bound
         self._context = contextvars.copy_context()
-        self._loop = host.loop
 
     def run(self) -> Any:
         """Call the function with the context variables of the session's caller, and check and encode the result."""
         host, call = self._host, self._call
-        host.started(call)
+        host.records.started(call)
         host.in_threads.add(call.key)
         try:
             return self._answer(host, call)
@@ -111,18 +112,18 @@ class PlainCall:
             result, answer = self._checked(value)
         except Exception as error:
             refusal = host.refusal(call.tool, error)
-            host.ended(call, None, f"{type(error).__name__}: {error}", as_answer(refusal))
+            host.records.ended(call, None, f"{type(error).__name__}: {error}", as_answer(refusal))
             raise refusal from error
-        host.ended(call, result, None, {"value": answer})
+        host.records.ended(call, result, None, {"value": answer})
         return answer
 
     def answered(self) -> None:
         """Tell the listener."""
-        self._host.tell_later(self._call, self._loop)
+        self._host.records.tell(ToolReturned, self._call)
 
     def cancelled(self) -> None:
         """Close the record; the late result is dropped."""
-        self._host.finish(self._call, error="cancelled", answer=CANCELLED)
+        self._host.records.finish(self._call, error="cancelled", answer=CANCELLED)
 
     def _checked(self, value: object) -> tuple[object, Any]:
         result = self._spec.check_result(value)
@@ -130,18 +131,16 @@ class PlainCall:
 
     async def go_on(self, value: Any = None) -> Any:
         """Answer on the event loop, with what the function's awaitable gives; by default it is called now."""
-        host, call = self._host, self._call
+        host, call, records = self._host, self._call, self._host.records
         if value is None:
-            await host.begin_durably(call)
+            await records.begin_durably(call)
         try:
             value = call_here(self._spec, self._bound) if value is None else value
             result, answer = self._checked(await finish_awaitable(self._spec, value))
         except Exception as error:
-            refusal = host.refusal(call.tool, error)
-            host.finish(call, error=f"{type(error).__name__}: {error}", answer=as_answer(refusal))
-            raise refusal from error
+            raise host.refused(call, error) from error
         except BaseException:
-            host.finish(call, error="cancelled", answer=CANCELLED)
+            records.finish(call, error="cancelled", answer=CANCELLED)
             raise
-        await host.finish_durably(call, result, answer)
+        await records.finish_durably(call, result, answer)
         return answer
