@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from .specs import ToolSpec
 
 _MOST_LINES: Final = 6
+_MOST_PROBLEMS: Final = 200
+"""Errors that are looked at: a list of a hundred thousand wrong items has as many, and comparing each with each other
+would keep the host busy for hours."""
+_MOST_COUNTED: Final = 20_000
+"""Errors that pydantic is asked to tell: each takes a kilobyte, and one message of an action may make millions."""
 _LONGEST_VALUE: Final = 80
 
 
@@ -43,18 +48,22 @@ def explain(
         value: That value.
         below: Where the object is.
     """
+    if error.error_count() > _MOST_COUNTED:
+        return f"{spec.qualified}(): {error.error_count():,} values do not fit the signature."
     problems: dict[str, list[ErrorDetails]] = {}
-    for details in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for details in found[:_MOST_PROBLEMS]:
         root, location = _root(details, spec, args, kwargs, single, value)
         if below:
             root = (f"{below}.{root[0]}", root[1])
         problems.setdefault(_path(details, root, location), []).append(details)
     lines = [_problem(path, group, spec, kwargs) for path, group in problems.items() if not _has_deeper(path, problems)]
     lines = [line if line.endswith("?") else f"{line}." for line in lines]
-    if len(lines) == 1:
+    if len(lines) == 1 and len(found) <= _MOST_PROBLEMS:
         return f"{spec.qualified}(): {lines[0]}"
     shown = lines[:_MOST_LINES]
-    rest = [f"- and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+    more = len(lines) - len(shown) + max(len(found) - _MOST_PROBLEMS, 0)
+    rest = [f"- and {more} more"] if more else []
     return "\n".join([f"{spec.qualified}():", *(f"- {line}" for line in shown), *rest])
 
 
@@ -178,7 +187,7 @@ def _unknown(path: str, details: ErrorDetails, spec: ToolSpec, kwargs: Mapping[s
     if by_position := [each.name for each in spec.parameters if each.kind == "positional_only" and each.name == name]:
         return f"{by_position[0]!r} must be given by position, without its name"
     near = nearest(name, free)
-    return f"there is no parameter {name!r}" + (f"; did you mean {near!r}?" if near else "")
+    return f"there is no parameter {short(name)}" + (f"; did you mean {near!r}?" if near else "")
 
 
 def _suggestion(group: list[ErrorDetails]) -> str:

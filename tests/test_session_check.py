@@ -85,7 +85,7 @@ def test_a_branch_that_did_not_run_bound_nothing() -> None:
 
 def test_variables_of_an_interrupted_action_are_no_mistake() -> None:
     """After a time limit the variables are still there, and the check lets them be used."""
-    with Session(tools=SHOP, sandbox="local", limits={"seconds": 0.5}) as session:
+    with Session(tools=SHOP, sandbox="local", limits={"seconds": 3, "grace_seconds": 30}) as session:
         seen = session.run("kept = 5\nwhile True:\n    pass")
         assert seen.error is not None
         assert (seen.error.kind, seen.error.state_lost) == ("limit", False)
@@ -94,9 +94,16 @@ def test_variables_of_an_interrupted_action_are_no_mistake() -> None:
 
 async def test_variables_of_a_cancelled_action_are_no_mistake() -> None:
     """Neither are those of an action whose caller gave up."""
-    async with Session(tools=SHOP, sandbox="local") as session:
+    go = asyncio.Event()
+
+    def listen(event: Event) -> None:
+        if event.type == "output_received":
+            go.set()
+
+    limits = {"grace_seconds": 30}
+    async with Session(tools=SHOP, sandbox="local", on_event=listen, limits=limits) as session:
         running = asyncio.create_task(session.arun("kept = 5\nprint('go', flush=True)\nwhile True:\n    pass"))
-        await asyncio.sleep(1)
+        await asyncio.wait_for(go.wait(), 60)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -140,8 +147,8 @@ def test_without_the_type_checker_actions_run_with_host_validation(
     replace_ty(monkeypatch, tmp_path, body)
     events: list[Event] = []
     session = Session(tools=SHOP, sandbox="local", on_event=events.append)
-    assert session._checker is not None
-    session._checker.budget_seconds = 0.3
+    assert session._history.checker is not None
+    session._history.checker.budget_seconds = 0.3 if reason == "longer than" else 60.0
     with session:
         assert session.run("orders = search_orders('ada')\nlen(orders)").result == "2"
         unseen = session.run("orders[0].totl")
@@ -171,10 +178,10 @@ def test_a_type_checker_that_keeps_failing_is_not_asked_again(tmp_path: Path, mo
 async def test_the_check_is_prepared_while_the_session_opens() -> None:
     """The type checker starts before the first action asks for it."""
     async with Session(tools=SHOP, sandbox="local") as session:
-        assert session._checker is not None
-        assert session._preparing is not None
-        await session._preparing
-        assert session._checker._server._process is not None
+        assert session._history.checker is not None
+        assert session._history.preparing is not None
+        await session._history.preparing
+        assert session._history.checker._server._process is not None
 
 
 async def test_a_session_that_is_closed_at_once_leaves_nothing_behind() -> None:
@@ -186,15 +193,15 @@ async def test_a_session_that_is_closed_at_once_leaves_nothing_behind() -> None:
             await asyncio.sleep(0.02 * number)
     assert asyncio.all_tasks() == before
     for session in sessions:
-        assert session._checker is not None
-        assert session._checker._server._process is None
-        assert session._checker._server._folder is None
+        assert session._history.checker is not None
+        assert session._history.checker._server._process is None
+        assert session._history.checker._server._folder is None
 
 
 async def test_closing_ends_a_type_checker_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for its budget."""
-    replace_ty(monkeypatch, tmp_path, "exec /bin/sleep 60")
-    async with asyncio.timeout(2.5):
+    replace_ty(monkeypatch, tmp_path, "exec /bin/sleep 600")
+    async with asyncio.timeout(30):
         async with Session(tools=SHOP, sandbox="local"):
             await asyncio.sleep(0.2)
 
@@ -204,14 +211,14 @@ async def test_a_close_that_is_cancelled_still_ends_the_type_checker() -> None:
     session = Session(tools=SHOP, sandbox="local")
     await session.aopen()
     await session.arun("1")
-    closing = asyncio.create_task(session._close_checker())
+    closing = asyncio.create_task(session._history.aclose())
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    assert session._checker is not None
-    assert session._checker._server._process is None
-    assert session._checker._server._folder is None
+    assert session._history.checker is not None
+    assert session._history.checker._server._process is None
+    assert session._history.checker._server._folder is None
     await session.aclose()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -223,12 +230,12 @@ async def test_a_session_that_cannot_open_leaves_no_type_checker(monkeypatch: py
     async def refuse(*_: object) -> None:
         raise SandboxUnavailable("not today")
 
-    monkeypatch.setattr(session._sandbox, "open", refuse)
+    monkeypatch.setattr(session._interpreter.sandbox, "open", refuse)
     with pytest.raises(SandboxUnavailable):
         async with session:
             pass
-    assert session._checker is not None
-    assert session._checker._server._process is None
+    assert session._history.checker is not None
+    assert session._history.checker._server._process is None
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

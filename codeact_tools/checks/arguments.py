@@ -25,6 +25,8 @@ class ArgumentCheck:
         self._source = source
         self._scope = scope
         self._literals = Literals(scope, constants_of(source))
+        self.accepted: set[tuple[int, int | None]] = set()
+        """Where literal arguments end that the host takes, whatever their type: a number may be written as text."""
 
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the tool calls; no tool runs."""
@@ -32,6 +34,7 @@ class ArgumentCheck:
             if isinstance(node, ast.Call) and (spec := self._scope.spec(node.func)) is not None:
                 yield from self._shape(node, spec)
                 yield from self._values(node, spec)
+        yield from self._made()
 
     def _shape(self, call: ast.Call, spec: ToolSpec) -> Iterator[Finding]:
         by_position = [each for each in spec.parameters if each.kind.startswith("positional")]
@@ -70,6 +73,7 @@ class ArgumentCheck:
         for argument, parameter in pairs(call, spec):
             try:
                 spec.check_argument(parameter.name, self._literals.value(argument))
+                self.accepted.add((argument.end_lineno or argument.lineno, self._source.span(argument).end_column))
             except NotLiteralError:
                 continue
             except MalformedError as error:
@@ -78,6 +82,32 @@ class ArgumentCheck:
                 )
             except InvalidCall as error:
                 yield self._source.finding(argument, "constraint", one_line(error), spec.signature(constraints=False))
+
+    def _made(self) -> Iterator[Finding]:
+        """Dates and other values of the standard library, and members of enums, that cannot be made."""
+        made = [node for node in self._source.nodes if isinstance(node, ast.Call) and self._makes_value(node)]
+        if not made:
+            return
+        passed = {id(part) for node in self._source.nodes if self._is_tool_call(node) for part in ast.walk(node)}
+        for node in made:
+            if id(node) in passed:
+                continue
+            try:
+                self._literals.value(node)
+            except NotLiteralError:
+                continue
+            except MalformedError as error:
+                yield self._source.finding(node, "constraint", error.told(), None)
+
+    def _makes_value(self, call: ast.Call) -> bool:
+        """Whether the call makes a value of the standard library, or a member of an enum."""
+        definition = self._scope.type(call.func)
+        if definition is None and isinstance(call.func, ast.Attribute):
+            definition = self._scope.type(call.func.value)
+        return definition is not None and definition.kind in {"import", "enum"}
+
+    def _is_tool_call(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and self._scope.spec(node.func) is not None
 
 
 def pairs(call: ast.Call, spec: ToolSpec) -> Iterator[tuple[ast.expr, Parameter]]:

@@ -20,6 +20,9 @@ _CONSUMERS: Final = frozenset(
 )  # fmt: skip
 """Builtins that need the value and cannot wait for it."""
 
+_FUTURES: Final = "asyncio."
+"""Begins the names of functions of that module that give something to be awaited."""
+
 
 def missing(source: Source, scope: Scope) -> Iterator[Finding]:
     """Coroutines that are used as if they were their result, and calls that are never awaited.
@@ -40,6 +43,8 @@ def missing(source: Source, scope: Scope) -> Iterator[Finding]:
         wasted = isinstance(parent, ast.Expr) and isinstance(node, ast.Call)
         if not wasted and not _needs_value(node, parent):
             continue
+        if name.startswith(_FUTURES) and (wasted or isinstance(parent, ast.Attribute)):
+            continue  # a future runs by itself, and has methods
         awaited = f"await {ast.unparse(node)}"
         value = "it never runs" if wasted else "this is a coroutine, not its result"
         hint = f"Write `{awaited}`." if wasted else f"Write `({awaited})`."
@@ -48,7 +53,13 @@ def missing(source: Source, scope: Scope) -> Iterator[Finding]:
 
 def _coroutine(node: ast.Call, scope: Scope) -> str | None:
     spec = scope.spec(node.func)
-    return spec.name if spec is not None and spec.kind == "coroutine" else None
+    if spec is not None:
+        return spec.name if spec.kind == "coroutine" else None
+    match node.func:
+        case ast.Attribute(value=ast.Name(id="asyncio"), attr="gather" | "wait_for" as name):
+            return f"{_FUTURES}{name}"
+        case _:
+            return None
 
 
 def _pending(nodes: Sequence[ast.AST], scope: Scope) -> dict[str, str]:
@@ -84,6 +95,8 @@ def _needs_value(node: ast.expr, parent: ast.AST | None) -> bool:
             return value is node
         case ast.Compare(ops=ops):
             return not any(isinstance(op, ast.Is | ast.IsNot) for op in ops)
+        case ast.Assign(targets=[ast.Tuple() | ast.List()], value=value):
+            return value is node
         case ast.For(iter=iterated) | ast.comprehension(iter=iterated):
             return iterated is node
         case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) | ast.Assert(test=test):

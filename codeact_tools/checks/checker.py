@@ -13,9 +13,11 @@ from ..registry import ToolRegistry
 from ..rendering import render_stubs
 from . import awaits, effects
 from .arguments import ArgumentCheck
-from .diagnostics import Translator, is_expected, is_inferred
+from .diagnostics import Translator
+from .expected import is_expected
 from .history import History, ambient_stubs
 from .libraries import Libraries
+from .moments import Moments
 from .names import Names
 from .overloads import Overloads
 from .policy import ImportPolicy
@@ -24,6 +26,7 @@ from .result import CheckResult
 from .server import ServerUnavailable, TypeServer
 from .source import Source, clipped, read
 from .subscripts import Subscripts
+from .typetext import is_inferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,6 +91,8 @@ class Checker:
             self._libraries = Libraries(packages, environment, python_version=version, executable=ty)
         self._lock = threading.Lock()
         self._failures = 0
+        self._refused: tuple[str, frozenset[str]] = ("", frozenset())
+        """The last action that was checked, and its variables that hold what inference does not take them to hold."""
 
     async def prepare(self) -> None:
         """Start the type checker and let it read the tools, so that the first check is as fast as the others.
@@ -112,13 +117,17 @@ class Checker:
         if source.error is not None:
             return CheckResult(code=code, findings=(source.error,), seconds=time.perf_counter() - started)
         scope = self._history.scope.after(source.nodes)
+        arguments = ArgumentCheck(source, scope)
         own: list[Finding] = [
             *clipped(source),
             *self._policy.findings(source),
             *awaits.missing(source, scope),
-            *ArgumentCheck(source, scope).findings(),
+            *arguments.findings(),
         ]
         typed, degraded = self._types(source, scope)
+        typed = [
+            each for each in typed if (each.line, each.end_column) not in arguments.accepted or each.kind != "type"
+        ]
         reached = effects.reachable(source.nodes, scope, self._history.carried)
         return CheckResult(
             code=source.code,
@@ -146,7 +155,8 @@ class Checker:
                 values: ``int``, ``list[tools.Order]``, ``datetime.date``; any other text where nothing is known.
         """
         stopped = failed_line if failed_line is not None else 0 if failed else None
-        self._history.add(code, stopped_at=stopped, variables=variables)
+        refused = self._refused[1] if self._refused[0] == code else frozenset[str]()
+        self._history.add(code, stopped_at=stopped, variables=variables, refused=refused)
 
     def forget(self) -> None:
         """Start over: the session's interpreter is a new one, and nothing is bound in it."""
@@ -192,9 +202,9 @@ class Checker:
             self._failures += 1
             return [], f"Actions are checked without types: {reason}."
         self._failures = 0
-        if not diagnostics:
-            return used, None
         facts = self._history.facts.after(source.nodes)
+        if not (diagnostics or facts.refused or facts.changing or Moments.may_matter(source)):
+            return used, None
         translator = Translator(source, scope, facts, self._history.bound)
         found = used
         try:
@@ -202,9 +212,13 @@ class Checker:
             if (question := subscripts.question()) is not None:
                 diagnostics = subscripts.certain(self._asked(question, source))
             found = [*translator.findings(diagnostics), *used]
+            self._refused = (source.code, translator.nodes.refused)
             overloads = Overloads(source, scope, translator.nodes, diagnostics)
             if (question := overloads.question()) is not None:
                 found += overloads.findings(self._asked(question, source))
+            moments = Moments(source, scope, translator.nodes)
+            if (question := moments.question()) is not None:
+                found += moments.findings(self._asked(question, source))
         except ServerUnavailable as reason:
             return found, f"Actions are checked without types: {reason}."
         return found, None

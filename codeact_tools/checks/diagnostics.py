@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from ..events import Finding, FindingKind
 from .arguments import pairs
+from .assignments import Assignments
+from .hints import Hints
 from .names import BUILTINS, nearest
 from .nodes import Nodes, contains
-from .typetext import Compatibility, head, is_certain, is_open, options, plain
+from .subscripts import OF_SUBSCRIPTS
+from .typetext import Compatibility, head, is_certain, narrowed, options, plain, revealed, ticked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,20 +26,15 @@ if TYPE_CHECKING:
     from .server import Diagnostic
     from .source import Source
 
-_CAUGHT_BY: Final[Mapping[FindingKind, frozenset[str]]] = {
-    "name": frozenset({"NameError"}),
-    "attribute": frozenset({"AttributeError"}),
-    "key": frozenset({"KeyError", "IndexError", "LookupError", "TypeError"}),
-    "type": frozenset({"TypeError", "ValueError", "AttributeError"}),
-    "argument": frozenset({"TypeError", "InvalidCall"}),
-    "import": frozenset({"ImportError", "ModuleNotFoundError"}),
-    "constraint": frozenset({"InvalidCall", "ValueError"}),
-}
-"""Handlers that show that the action counts on the error."""
-
 _CONTAINERS: Final = frozenset({"list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter", "frozenset"})
-_ITERATORS: Final = frozenset({"Iterator", "Generator"})
-_TICKED: Final = re.compile(r"`((?:[^`])*)`")
+_LOOPED: Final = _CONTAINERS | {
+    "tuple", "str", "Iterator", "Generator", "GeneratorType", "range", "map", "filter", "zip",
+}  # fmt: skip
+_OF_SEVERAL: Final = frozenset({"Iterable", "Sized", "Sequence", "Collection", "Reversible"})
+_UNORDERED: Final = re.compile(
+    r"Argument to (?:function|bound method) `([\w.]+)` is incorrect: "
+    r"Argument type `(.+)` does not satisfy upper bound `SupportsDunderLT"
+)
 
 
 class Translator:
@@ -46,6 +44,7 @@ class Translator:
         self._source = source
         self._scope = scope
         self._facts = facts
+        self._hints = Hints(scope)
         self._compatible = Compatibility(scope.names.types)
         self.nodes = self._nodes = Nodes(source, facts, bound)
         self._rules: Mapping[str, Callable[[Diagnostic], Finding | None]] = {
@@ -66,6 +65,7 @@ class Translator:
             "not-callable": self._use,
             "call-non-callable": self._use,
             "unsupported-operator": self._operator,
+            "invalid-assignment": Assignments(source, scope, self._nodes).finding,
             "index-out-of-bounds": self._as_written("key"),
             "invalid-await": self._await,
             "unused-awaitable": self._unused,
@@ -79,24 +79,37 @@ class Translator:
     def findings(self, diagnostics: Iterable[Diagnostic]) -> list[Finding]:
         """The certain ones among ``diagnostics``."""
         found = []
-        diagnostics = list(diagnostics)
-        for each in diagnostics:
-            if each.rule == "invalid-assignment":
-                self._nodes.refuse(each)
+        diagnostics = [replace(each, message=narrowed(each.message)) for each in diagnostics]
+        self._nodes.refuse(each for each in diagnostics if self._is_refusal(each))
         for each in diagnostics:
             read = self._rules.get(each.rule)
             node = self._nodes.exactly(each)
-            if read is None or (node is not None and self._nodes.is_uncertain(node)):
+            if each.rule in OF_SUBSCRIPTS:
+                node = self._nodes.subscripted(each) or node  # whatever its keys are set to
+            if read is None:
+                continue
+            if node is not None and each.rule != "invalid-assignment" and self._nodes.is_uncertain(node):
                 continue
             finding = read(each)
             if finding is not None:
                 found.append(finding)
         return found
 
+    def _is_refusal(self, each: Diagnostic) -> bool:
+        """Whether the diagnostic is about a value that goes where the type checker expects others, and does go there.
+
+        ``list += anything`` works for whatever can be looped over.
+        """
+        if each.rule == "invalid-assignment":
+            return "assign to" not in each.message and "to unpack" not in each.message
+        if each.rule == "unsupported-operator":
+            return _is_extension(ticked(each.message))
+        return each.rule in {"invalid-argument-type", "no-matching-overload"}
+
     # ---- one rule each -------------------------------------------------------------------------------------------
 
     def _name(self, each: Diagnostic) -> Finding | None:
-        name = _first(each.message)
+        name = revealed(each.message)
         if self._facts.unseen:
             return None
         if name in sys.stdlib_module_names:
@@ -115,18 +128,42 @@ class Translator:
             r"(Object of type|Class|Module|Function) `(.+)` has no (?:attribute|member) `(\w+)`", each.message
         )
         if match is None:
-            return None
+            return self._set_attribute(each)
         what, owner, attribute = match.groups()
         if _is_coroutine(owner):
             return self._coroutine(each)
         if what == "Module":
             return self._module_member(each, owner, attribute)
+        if len(options(owner)) > 1:
+            return self._attribute_of_all(each, options(owner), attribute)
         if not self._is_sure(each, owner) or (attribute in self._facts.stored and not self._is_tool_type(owner)):
             return None
         if not self._is_tool_type(owner) and (self._may_have_more(owner) or attribute.startswith("_")):
             return None  # stubs leave out private attributes
         if self._is_typed_dict(owner) and attribute in dir(dict):
             return None  # it is a plain dictionary when the action runs
+        return self._no_attribute(each, owner, attribute)
+
+    def _attribute_of_all(self, each: Diagnostic, owners: list[str], attribute: str) -> Finding | None:
+        """An attribute that no member of a union has."""
+        owners = [owner for owner in owners if owner != "None"] or owners
+        node = self._nodes.exactly(each)
+        keyed = node is not None and any(_is_key(part) for part in ast.walk(node))  # of a dictionary, which may change
+        if keyed or attribute in self._facts.stored or attribute.startswith("_") or not all(map(is_certain, owners)):
+            return None
+        if any(self._may_have_more(owner) or self._is_typed_dict(owner) for owner in owners):
+            return None
+        return self._no_attribute(each, owners[0], attribute, shown=" | ".join(map(plain, owners)))
+
+    def _set_attribute(self, each: Diagnostic) -> Finding | None:
+        """A new attribute of an object of the tools."""
+        match = re.match(r"Unresolved attribute `(\w+)` on type `(\w+)`", each.message)
+        definition = self._scope.names.types.get(match[2]) if match else None
+        if match is None or definition is None or definition.kind != "record" or definition.extra:
+            return None
+        return self._no_attribute(each, match[2], match[1])
+
+    def _no_attribute(self, each: Diagnostic, owner: str, attribute: str, *, shown: str = "") -> Finding:
         have = self._attributes(owner)
         meant = nearest(attribute, have)
         written = f"[{meant!r}]" if self._is_typed_dict(owner) else f".{meant}"
@@ -137,9 +174,8 @@ class Translator:
                 hint = " ".join(filter(None, [hint, f"{head(owner)} has: {', '.join(fields[:16])}."]))
         elif head(owner) in {"list", "tuple"} and hint is None:
             hint = "It holds several: take one with [0], or loop over it."
-        return self._finding(
-            self._at_attribute(each, attribute), "attribute", f"`{plain(owner)}` has no attribute {attribute!r}.", hint
-        )
+        message = f"`{shown or plain(owner)}` has no attribute {attribute!r}."
+        return self._finding(self._at_attribute(each, attribute), "attribute", message, hint)
 
     @staticmethod
     def _at_attribute(each: Diagnostic, name: str) -> Diagnostic:
@@ -171,6 +207,8 @@ class Translator:
             r"Method `__(?:get|set|del)item__` .* with key of type `(.+)` on object of type `(.+)`$", each.message
         ):
             return self._index(each, match[1], match[2])
+        if match := _UNORDERED.match(each.message):
+            return self._unordered(each, match[1], match[2])
         match = re.match(r"Argument(?: to .*?`(.+?)`)? is incorrect: Expected `(.+)`, found `(.+)`$", each.message)
         call = self._nodes.call_at(each)
         if match is None or call is None or self._nodes.is_unpacked(call, each):
@@ -179,6 +217,10 @@ class Translator:
         if _is_coroutine(found):
             return self._coroutine(each)
         spec, definition = self._scope.spec(call.func), self._scope.type(call.func)
+        if spec is None and definition is None and head(expected) in _OF_SEVERAL:
+            lacking = self._not_several(each, call, found)
+            if lacking is not None:
+                return lacking
         if spec is None and definition is None and not self._is_strict(call, callee, expected, found):
             return None
         if self._nodes.is_uncertain(call.func):
@@ -189,6 +231,28 @@ class Translator:
         which = self._parameter(call, each)
         message = f"`{name}` needs `{expected.rstrip('*')}`{which}, not `{plain(found)}`."
         return self._finding(each, "type", message, self._signature(call))
+
+    def _unordered(self, each: Diagnostic, callee: str, kind: str) -> Finding | None:
+        definition = self._scope.names.types.get(head(kind))
+        name = callee.rpartition(".")[2]
+        if head(kind) == "dict":
+            hint = "Compare one of their values: `key=lambda each: each[...]`."
+            return self._finding(each, "type", f"`{name}` cannot compare dictionaries.", hint)
+        if definition is None or definition.kind not in {"record", "typeddict"} or not definition.fields:
+            return None
+        message = f"`{name}` cannot compare `{definition.name}` objects."
+        return self._finding(each, "type", message, self._hints.key_for(definition))
+
+    def _not_several(self, each: Diagnostic, call: ast.Call, found: str) -> Finding | None:
+        """One object, or a function, where several things are expected."""
+        definition = self._scope.names.types.get(head(found))
+        record = is_certain(found) and definition is not None and definition.kind == "record"
+        node = self._nodes.exactly(each)
+        if isinstance(node, ast.keyword) or not (record or found.startswith("def ")) or _callee(call) not in BUILTINS:
+            return None
+        lacks = "has no length" if _callee(call) == "len" else "cannot be looped over"
+        hint = self._hints.instead_of_itself(found, written=ast.unparse(node) if node is not None else "")
+        return self._finding(each, "type", f"`{plain(found)}` {lacks}.", hint)
 
     def _is_strict(self, call: ast.Call, callee: str | None, expected: str, found: str) -> bool:
         """Whether a function of the standard library surely refuses the argument."""
@@ -225,12 +289,12 @@ class Translator:
             or self._nodes.is_uncertain(call.func)
         ):
             return None
-        name, ticked = _callee(call), _TICKED.findall(each.message)
+        name, quoted = _callee(call), ticked(each.message)
         match each.rule:
             case "unknown-argument":
-                message = f"`{name}` has no parameter {ticked[0]!r}."
+                message = f"`{name}` has no parameter {quoted[0]!r}."
             case "missing-argument":
-                missing = [text for text in ticked if re.fullmatch(r"\w+", text)]
+                missing = [text for text in quoted if re.fullmatch(r"\w+", text)]
                 message = f"`{name}` needs {', '.join(map(repr, missing[: len(missing) - (name in missing[-1:])]))}."
             case "too-many-positional-arguments":
                 message = f"`{name}` takes fewer positional arguments ({each.message.rpartition(': ')[2]})."
@@ -275,7 +339,7 @@ class Translator:
         return self._finding(each, "argument", f"{each.message}.", self._signature(call))
 
     def _use(self, each: Diagnostic) -> Finding | None:
-        owner = _first(each.message)
+        owner = revealed(each.message)
         if _is_coroutine(owner):
             return self._coroutine(each)
         if not self._is_sure(each, owner):
@@ -284,7 +348,7 @@ class Translator:
         match each.rule:
             case "not-subscriptable":
                 return self._finding(
-                    each, "key", f"{shown} cannot be indexed with [ ].", self._instead_of_itself(owner)
+                    each, "key", f"{shown} cannot be indexed with [ ].", self._hints.instead_of_itself(owner)
                 )
             case "not-iterable" if "async-iterable" in each.message:
                 return self._finding(each, "await", f"{shown} is not asynchronous.", "Use a plain `for`.")
@@ -296,28 +360,26 @@ class Translator:
             }:
                 return self._finding(each, "await", f"{shown} is asynchronous.", "Use `async for`.")
             case "not-iterable":
-                return self._finding(each, "type", f"{shown} cannot be looped over.", self._instead_of_itself(owner))
+                node = self._nodes.exactly(each)
+                hint = self._hints.instead_of_itself(owner, written=ast.unparse(node) if node is not None else "")
+                return self._finding(each, "type", f"{shown} cannot be looped over.", hint)
             case _:
-                return self._finding(each, "type", f"{shown} cannot be called.", None)
+                return self._not_callable(each, shown)
 
-    def _instead_of_itself(self, *owners: str) -> str | None:
-        """The attributes of the first that has some, or how an item of an iterator is had."""
-        for owner in owners:
-            if head(owner) in _ITERATORS:
-                return "Loop over it, or use `list(...)` or `next(...)`."
-            definition = self._scope.names.types.get(head(owner))
-            if definition is not None and definition.fields:
-                is_dict, names = definition.kind == "typeddict", [field.name for field in definition.fields[:16]]
-                what = "keys" if is_dict else "attributes"
-                whose = f"its {what}" if len(owners) == 1 else f"{what} of {definition.name}"
-                return f"Use {whose}: {', '.join(f'[{name!r}]' if is_dict else f'.{name}' for name in names)}."
-        return None
+    def _not_callable(self, each: Diagnostic, shown: str) -> Finding:
+        node = self._nodes.exactly(each)
+        hidden = self._hints.hidden_tool(node) if isinstance(node, ast.Call) else None
+        if hidden is None:
+            return self._finding(each, "type", f"{shown} cannot be called.", None)
+        return self._finding(each, "type", f"{shown} cannot be called: {hidden[0]}.", hidden[1])
 
     def _operator(self, each: Diagnostic) -> Finding | None:
-        operator, *operands = _TICKED.findall(each.message)
+        operator, *operands = ticked(each.message)
         if any(map(_is_coroutine, operands)):
             return self._coroutine(each)
-        if not operands or not all(map(is_certain, operands)) or "None" in operands:
+        if not operands or not all(map(is_certain, operands)) or _is_extension([operator, *operands]):
+            return None
+        if "None" in operands and not self._gives_none(each, operands):
             return None
         if operator == "|=" and self._is_typed_dict(operands[0]):
             return None
@@ -328,20 +390,31 @@ class Translator:
         hint = None
         if {head(operand) for operand in operands} == {"Decimal", "float"}:
             hint = "Use Decimal for both, or float(...) on the Decimal."
+        elif {head(operand) for operand in operands} == {"date", "datetime"}:
+            hint = "Use `.date()` of the `datetime`."
         elif operator == "+" and "str" in {head(operand) for operand in operands}:
             hint = "Use an f-string, or str(...) on the other value."
         else:
-            hint = self._instead_of_itself(*operands)
+            hint = self._hints.instead_of_itself(*operands)
         return self._finding(each, "type", message, hint)
 
+    def _gives_none(self, each: Diagnostic, operands: list[str]) -> bool:
+        """Whether ``None`` is what a call gives, and no value that something else has replaced by now."""
+        match self._nodes.exactly(each):
+            case ast.BinOp(left=left, right=right) | ast.Compare(left=left, comparators=[right]):
+                sides = zip((left, right), (operands[0], operands[-1]), strict=True)
+                return all(isinstance(side, ast.Call | ast.Await) for side, kind in sides if kind == "None")
+            case _:
+                return False
+
     def _await(self, each: Diagnostic) -> Finding | None:
-        owner = _first(each.message)
+        owner = revealed(each.message)
         if not is_certain(owner):
             return None
         return self._finding(each, "await", f"`{plain(owner)}` cannot be awaited.", "Leave out `await` here.")
 
     def _unused(self, each: Diagnostic) -> Finding | None:
-        return self._coroutine(each) if _is_coroutine(_first(each.message)) else None
+        return self._coroutine(each) if _is_coroutine(revealed(each.message)) else None
 
     def _coroutine(self, each: Diagnostic) -> Finding:
         text = self._text(each)
@@ -352,7 +425,7 @@ class Translator:
         """The checker's own sentence, for rules whose wording is plain already."""
 
         def read(each: Diagnostic) -> Finding | None:
-            if not all(map(is_certain, _TICKED.findall(each.message))):
+            if not all(map(is_certain, ticked(each.message))):
                 return None
             return self._finding(each, kind, each.message.rstrip(".") + ".", None)
 
@@ -426,30 +499,16 @@ class Translator:
         return head(owner) in self._scope.names.types
 
 
-def is_expected(source: Source, finding: Finding) -> bool:
-    """Whether the finding is in a ``try`` whose handler names this very error: the action counts on it."""
-    errors = _CAUGHT_BY.get(finding.kind, frozenset())
-    for node in source.nodes:
-        if isinstance(node, ast.Try) and node.body[0].lineno <= finding.line <= (node.body[-1].end_lineno or 0):
-            types = [handler.type for handler in node.handlers if handler.type is not None]
-            if any(isinstance(each, ast.Name) and each.id in errors for type_ in types for each in ast.walk(type_)):
-                return True
-    return False
+def _is_key(node: ast.AST) -> bool:
+    key = node.slice if isinstance(node, ast.Subscript) else None
+    return isinstance(key, ast.Constant) and isinstance(key.value, str)
 
 
-def revealed(message: str) -> str:
-    """The type in an answer to ``reveal_type``."""
-    return _first(message)
-
-
-def is_inferred(message: str) -> bool:
-    """Whether an answer to ``reveal_type`` names a type, rather than one that nothing is known of."""
-    return bool(message) and not any(is_open(each) for each in options(revealed(message)))
-
-
-def _first(message: str) -> str:
-    ticked = _TICKED.search(message)
-    return ticked[1] if ticked else ""
+def _is_extension(operation: list[str]) -> bool:
+    """Whether an operator and the types of its operands add to a container whatever can be looped over."""
+    if len(operation) < 3 or operation[0] not in {"+=", "|="}:
+        return False
+    return head(operation[1]) in _CONTAINERS and head(operation[2]) in _LOOPED
 
 
 def _is_coroutine(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from .effects import carriers, everything
 from .facts import Facts
-from .names import Names, Scope, bindings
+from .names import CHANGES, Names, Scope, bindings, module_bindings
 from .runtime import MODULE, STUB, Known, binding, known
 from .source import Source, parse, walk
 
@@ -117,7 +117,14 @@ class History:
             needed = (needed - entry.binds) | entry.uses | {"*"}
         return kept, rest
 
-    def add(self, code: str, *, stopped_at: int | None, variables: Mapping[str, str] | None) -> None:
+    def add(
+        self,
+        code: str,
+        *,
+        stopped_at: int | None,
+        variables: Mapping[str, str] | None,
+        refused: frozenset[str] = frozenset(),
+    ) -> None:
         """Take over an action that ran.
 
         Args:
@@ -125,6 +132,7 @@ class History:
             stopped_at: The 1-based line whose statement failed, 0 where the line is not known, None where it ran to its
                 end. What stands before it has run; names that the rest binds may have any type.
             variables: The names that exist in the interpreter now, with their types, where they are known.
+            refused: Variables that hold, or whose elements are, something else than the code lets one infer.
         """
         try:
             tree = parse(code)
@@ -136,18 +144,20 @@ class History:
             done = [each for each in tree.body if (each.end_lineno or each.lineno) < stopped_at]
             left = tree.body[len(done) :]
             code = "\n".join(code.split("\n")[: done[-1].end_lineno if done else 0])
-        changed = set(_bound(done))
+        changed = set(module_bindings(done))
         if done:
-            always = frozenset(name for each in done if not isinstance(each, _CONDITIONAL) for name in _bound([each]))
+            always = frozenset(module_bindings(each for each in done if not isinstance(each, _CONDITIONAL)))
             nodes = [node for each in done for node in walk(each)]
             changed.update(name for node in nodes if isinstance(node, ast.Global) for name in node.names)
-            self._entries.append(Entry(code, always, frozenset(changed), *_reads(done)))
-        self.bound |= set(_bound(done))
+            self._entries.append(Entry(code, always, frozenset(changed | set(_filled(nodes))), *_reads(done)))
+        self.bound |= set(module_bindings(done))
         nodes = walk(tree)
         self.scope = self.scope.after(nodes)
         self.carried = carriers(tree, self.scope, self.carried)
         self.facts = self.facts.after(nodes)
-        uncertain = set(_bound(left))
+        self.facts.refused |= refused
+        self.facts.refused -= _made_anew(done, self.facts.refused)
+        uncertain = set(module_bindings(left))
         if variables is None:
             self._told, self._open = {}, {}
             self._give(dict.fromkeys(uncertain))
@@ -220,12 +230,40 @@ def _star_of_library(statements: Iterable[ast.stmt]) -> bool:
     return False
 
 
+def _filled(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Variables whose containers get something: what the type checker takes their elements to be depends on it."""
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Attribute(value=container, attr=method)) if method in CHANGES:
+                pass
+            case ast.Subscript(value=container, ctx=ast.Store()):
+                pass
+            case _:
+                continue
+        while isinstance(container, ast.Attribute | ast.Subscript):
+            container = container.value
+        if isinstance(container, ast.Name):
+            yield container.id
+
+
+def _made_anew(statements: Iterable[ast.stmt], names: set[str]) -> set[str]:
+    """Those of ``names`` whose last statement binds them to something that has nothing to do with any of them."""
+    found: set[str] = set()
+    for each in statements:
+        loaded = _loads(walk(each))
+        found -= {*loaded, *module_bindings([each])}
+        if isinstance(each, ast.Assign) and not loaded & names:
+            found |= names & {target.id for target in each.targets if isinstance(target, ast.Name)}
+    return found
+
+
 def _reads(statements: Iterable[ast.stmt]) -> tuple[frozenset[str], frozenset[str]]:
     """Names that statements read before they bind them, and names that functions in them read later."""
     bound, uses, late = set[str](), set[str](), set[str]()
     for statement in statements:
         nodes = walk(statement)
         own: set[str] = set()
+        looped: set[str] = set()
         inner: set[int] = set()
         for node in nodes:
             if isinstance(node, _FUNCTIONS):
@@ -234,9 +272,11 @@ def _reads(statements: Iterable[ast.stmt]) -> tuple[frozenset[str], frozenset[st
                 late |= _loads(body) - set(bindings(body, imports=False))
             elif isinstance(node, ast.comprehension | ast.For | ast.AsyncFor):
                 own.update(bindings(walk(node.target)))
+                looped |= _loads(walk(node.iter))
         uses |= _loads(node for node in nodes if id(node) not in inner) - own - bound
+        uses |= looped - bound
         if not isinstance(statement, _CONDITIONAL):
-            bound.update(_bound([statement]))
+            bound.update(module_bindings([statement]))
     return frozenset(uses), frozenset(late)
 
 
@@ -244,17 +284,6 @@ def _loads(nodes: Iterable[ast.AST]) -> set[str]:
     found = set()
     for node in nodes:
         name = node.target if isinstance(node, ast.AugAssign) else node
-        if isinstance(name, ast.Name) and (name is not node or isinstance(name.ctx, ast.Load)):
+        if isinstance(name, ast.Name) and (name is not node or not isinstance(name.ctx, ast.Store)):
             found.add(name.id)
     return found
-
-
-def _bound(statements: Iterable[ast.stmt]) -> Iterator[str]:
-    """Names that statements bind, without those inside of functions, classes and lambdas, which are their own."""
-    found: list[ast.AST] = list(statements)
-    for node in found:
-        if isinstance(node, ast.AnnAssign) and node.value is None:
-            continue
-        yield from bindings([node])
-        if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-            found.extend(ast.iter_child_nodes(node))

@@ -51,13 +51,20 @@ class MalformedError(Exception):
         if isinstance(reason, ValidationError):
             self.node = _place(node, reason.errors(include_url=False)[0]["loc"][1:])
 
+    def told(self) -> str:
+        """What is wrong, where the value is for no tool."""
+        reason = self._reason
+        if isinstance(reason, ValidationError):
+            reason = f"it must be {reason.errors(include_url=False)[0].get('ctx', {}).get('expected', 'another value')}"
+        return f"`{ast.unparse(self._call)}` is not possible: {reason}."
+
     def explain(self, spec: ToolSpec) -> str:
         """What is wrong, in the host's words for a call of ``spec``."""
         if isinstance(self._reason, ValidationError):
             name = ast.unparse(self._call.func)
             text = explain(self._reason, spec, (), {}, single=name, value=self._value)
             return one_line(text.removeprefix(f"{spec.qualified}():"))
-        return f"`{ast.unparse(self._call)}` is not possible: {self._reason}."
+        return self.told()
 
 
 class Literals:

@@ -8,6 +8,8 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from .source import walk
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -19,6 +21,15 @@ BUILTINS: Final = frozenset(dir(builtins))
 
 TOOL_ERRORS: Final = frozenset({"ToolError", "ToolFailed", "InvalidCall", "ToolTimeout", "ToolDenied", "InvalidResult"})
 """Exceptions that the guest always has."""
+
+CHANGES: Final = frozenset(
+    {"append", "appendleft", "extend", "extendleft", "insert", "add", "update", "setdefault", "push"}
+)
+"""Methods that put something into a container."""
+
+_SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BLOCKS: Final = frozenset({"body", "orelse", "handlers", "finalbody", "cases"})
 
 _SPOKEN: Final = {"true": "True", "false": "False", "null": "None", "none": "None", "nil": "None", "undefined": "None"}
 
@@ -70,6 +81,9 @@ class Scope:
     """Names bound to tools, types, toolkits (``shop``) and the module ``tools`` itself (the empty path)."""
     own: set[str] = field(default_factory=set)
     """Names that actions bind to values of their own; they may hide a tool of the same name."""
+    earlier: dict[int, str | None] = field(default_factory=dict)
+    """What single names of the action stand for, by the ``id`` of their node, where it is something else: before the
+    action hides a tool, and in functions and comprehensions with a variable of its name."""
 
     @classmethod
     def fresh(cls, names: Names) -> Scope:
@@ -77,13 +91,23 @@ class Scope:
         return cls(names, {"tools": "", **{name: name for name in names.bound}})
 
     def after(self, nodes: Sequence[ast.AST]) -> Scope:
-        """The scope once the code of ``nodes`` has run; as functions run later, its order is not told apart."""
-        paths, own = dict(self.paths), self.own | set(bindings(nodes))
-        for name, path in _imports(nodes):
-            paths[name] = path
-            if name not in set(bindings(nodes, imports=False)):
-                own.discard(name)
-        return Scope(self.names, paths, own)
+        """The scope once the code of ``nodes`` has run, which are a module's; it tells names in that code apart."""
+        paths, bound = dict(self.paths), set(bindings(nodes, imports=False))
+        own = self.own | set(bindings(node for node in nodes if isinstance(node, ast.alias)))
+        earlier: dict[int, str | None] = {}
+        if clashes := bound & paths.keys():
+            of_module = set(module_bindings(nodes[:1]))
+            own |= of_module.union(*(node.names for node in nodes if isinstance(node, ast.Global)))
+            for name in read_before_bound(nodes[:1], clashes & of_module - self.own):
+                earlier[id(name)] = paths[name.id]
+            earlier.update(dict.fromkeys(map(id, _variables_of_scopes(nodes, clashes))))
+        else:
+            own |= bound
+        for alias, path in _imports(nodes):
+            paths[alias] = path
+            if alias not in bound:
+                own.discard(alias)
+        return Scope(self.names, paths, own, earlier)
 
     def path(self, node: ast.expr, *, hidden: bool = False) -> str | None:
         """The path below ``tools`` that ``node`` stands for.
@@ -93,6 +117,8 @@ class Scope:
             hidden: Whether names that the action also binds itself count as well.
         """
         if isinstance(node, ast.Name):
+            if not hidden and id(node) in self.earlier:
+                return self.earlier[id(node)]
             return self.paths.get(node.id) if hidden or node.id not in self.own else None
         if isinstance(node, ast.Attribute):
             base = self.path(node.value, hidden=hidden)
@@ -150,6 +176,60 @@ def bindings(nodes: Iterable[ast.AST], *, imports: bool = True) -> Iterator[str]
                 yield asname or name.partition(".")[0]
             case _:
                 pass
+
+
+def module_bindings(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Names that statements bind where they stand, without the variables of functions, classes and comprehensions."""
+    found = list(nodes)
+    for node in found:
+        if isinstance(node, ast.comprehension):
+            found += [node.iter, *node.ifs]
+        elif not isinstance(node, ast.AnnAssign) or node.value is not None:
+            yield from bindings([node])
+            if not isinstance(node, _SCOPES):
+                found += ast.iter_child_nodes(node)
+
+
+def read_before_bound(statements: Iterable[ast.AST], names: set[str]) -> Iterator[ast.Name]:
+    """Where a module reads ``names`` before any of its statements binds them.
+
+    Functions are left out: they run later. What stands in a loop is read before it is bound in the first round.
+    """
+    for statement in statements:
+        if not names:
+            return
+        blocks = [block for name, block in ast.iter_fields(statement) if name in _BLOCKS]
+        inside = {id(each) for block in blocks for each in block}
+        head = [child for child in ast.iter_child_nodes(statement) if id(child) not in inside]
+        parts = [] if isinstance(statement, _SCOPES) else [part for child in head for part in walk(child)]
+        if not any(isinstance(part, ast.NamedExpr) for part in parts):
+            yield from (each for each in parts if isinstance(each, ast.Name) and each.id in names and _is_read(each))
+        left = names - set(module_bindings(head))
+        for block in blocks:
+            if not isinstance(statement, _SCOPES):
+                yield from read_before_bound(block, left)
+            if not isinstance(statement, ast.If):
+                left = left - set(module_bindings(block))
+        names = names - set(module_bindings([statement]))
+
+
+def _is_read(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Load)
+
+
+def _variables_of_scopes(nodes: Iterable[ast.AST], names: set[str]) -> Iterator[ast.Name]:
+    """Where ``names`` stand for variables of a function, a class or a comprehension."""
+    for node in nodes:
+        if isinstance(node, _SCOPES):
+            inner = walk(node)[1:]
+            declared = (each.names for each in inner if isinstance(each, ast.Global | ast.Nonlocal))
+            variables = set(bindings(inner)).difference(*declared)
+        elif isinstance(node, _COMPREHENSIONS):
+            inner = walk(node)
+            variables = {name for each in node.generators for name in bindings(walk(each.target))}
+        else:
+            continue
+        yield from (each for each in inner if isinstance(each, ast.Name) and each.id in names & variables)
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

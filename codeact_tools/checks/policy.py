@@ -39,6 +39,9 @@ _PURPOSES: Final = {
     ("pandas", "csv", "openpyxl"): ("csv", "table", "spreadsheet", "excel"),
 }
 
+_CALENDARS: Final = frozenset({"dateutil", "pendulum", "arrow", "pytz"})
+"""Packages for what the standard library's dates do, too."""
+
 
 class ImportPolicy:
     """Which modules an action may import: the tools, `ALWAYS_IMPORTABLE`, and those allowed with their submodules."""
@@ -119,6 +122,8 @@ class ImportPolicy:
         if bound and len(bound) == len(wanted):
             return f"{_and(bound)} can be used without an import: leave this line out."
         parts = []
+        if module.partition(".")[0] in _CALENDARS and {"date", "timedelta"} <= self._names.bound:
+            parts.append("Use `date(2027, 2, 1)` and `timedelta(days=...)` instead, which need no import.")
         if bound:
             parts.append(f"{_and(bound)} can be used without an import.")
         if tools := self._tools_for(module):

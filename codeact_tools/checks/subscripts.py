@@ -1,7 +1,8 @@
-"""``value[key]`` where the value is of a union, of which some members cannot be indexed.
+"""``value[key]`` and ``value += other`` where the value is of a union, of which some members cannot do this.
 
-The type checker refuses such an expression member by member, and does not tell of those that can be indexed: the
-``None`` that a loop has replaced by a dictionary reads like a mere ``None``. So it is asked again what the value is:
+The type checker refuses such code member by member, and does not tell of those that can be indexed: the
+``None`` that a loop has replaced by a dictionary reads like a mere ``None``, and a key that only some rows of a list
+have like one that none has. So it is asked again what the value is:
 the same action, with the value wrapped into ``reveal_type``.
 """
 
@@ -10,8 +11,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from .diagnostics import revealed
-from .typetext import head, options
+from .typetext import head, options, revealed, ticked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .server import Diagnostic
     from .source import Source
 
-_RULE: Final = "not-subscriptable"
+OF_SUBSCRIPTS: Final = frozenset({"not-subscriptable", "invalid-typed-dict-key"})
+"""Rules about ``value[key]`` that the type checker applies member by member."""
+_OPERATOR: Final = "unsupported-operator"
 _NUMBERS: Final = frozenset({"int", "float", "complex"})
 """``float`` is a union of the first two to the type checker, and written as the second."""
 
@@ -32,10 +34,15 @@ class Subscripts:
         self._source = source
         self._diagnostics = diagnostics
         self._values: dict[int, ast.expr] = {}
+        self._starts: set[int] = set()
+        """Lines that begin with the value in question."""
         for each in diagnostics:
-            node = nodes.exactly(each) if each.rule == _RULE else None
-            if isinstance(node, ast.Subscript) and source.span(node.value)[2] is not None:
-                self._values.setdefault(node.value.lineno - 1, node.value)
+            value = nodes.subscripted(each) if each.rule in OF_SUBSCRIPTS else None
+            if each.rule == _OPERATOR:
+                value = nodes.augmented(each)
+                self._starts |= {value.lineno - 1} if value is not None else set()
+            if value is not None and source.span(value)[2] is not None:
+                self._values.setdefault(value.lineno - 1, value)
 
     def question(self) -> str | None:
         """The action with the values in question wrapped; None where there is nothing to ask."""
@@ -45,7 +52,9 @@ class Subscripts:
         for value in self._values.values():
             line, start, end = self._source.span(value)
             text, stop = lines[line - 1], end or start
-            lines[line - 1] = f"{text[: start - 1]}reveal_type({text[start - 1 : stop - 1]}){text[stop - 1 :]}"
+            asked = f"reveal_type({text[start - 1 : stop - 1]})"
+            rest = f"; {text[start - 1 :]}" if line - 1 in self._starts else text[stop - 1 :]
+            lines[line - 1] = f"{text[: start - 1]}{asked}{rest}"
         return "\n".join(lines)
 
     def certain(self, answers: Iterable[Diagnostic]) -> list[Diagnostic]:
@@ -56,10 +65,12 @@ class Subscripts:
             for line in self._values
             if line in types and not {head(each) for each in options(types[line])} <= self._refused(line)
         }
-        return [each for each in self._diagnostics if each.rule != _RULE or each.line not in doubtful]
+        return [each for each in self._diagnostics if not self._is_asked(each) or each.line not in doubtful]
 
     def _refused(self, line: int) -> frozenset[str]:
-        refused = {
-            head(revealed(each.message)) for each in self._diagnostics if each.rule == _RULE and each.line == line
-        }
+        about = [each for each in self._diagnostics if self._is_asked(each) and each.line == line]
+        refused = {head(ticked(each.message)[each.rule == _OPERATOR]) for each in about}
         return frozenset(refused | (_NUMBERS if refused & _NUMBERS else set()))
+
+    def _is_asked(self, each: Diagnostic) -> bool:
+        return each.rule in OF_SUBSCRIPTS or (each.rule == _OPERATOR and each.line in self._starts)

@@ -8,6 +8,7 @@ types that a message names is looked at again here: a union that may hold the ri
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ _READ_FROM: Final[Mapping[str, frozenset[str]]] = {
 """Types that the host makes of others when it validates an argument."""
 
 
+_EXCLUDED: Final = re.compile(r" & ~[\w.]+(?:\[[^\[\]]*\])?")
+_TICKED: Final = re.compile(r"`([^`]*)`")
+_BARE: Final = re.compile(r"(?<![\w\]])\((\w+)\)")
+
+
 def options(text: str) -> list[str]:
     """The members of a union; the type itself where it is none."""
     parts, depth, start, quoted = [], 0, 0, ""
@@ -68,10 +74,31 @@ def options(text: str) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
+def ticked(message: str) -> list[str]:
+    """What a message has between backticks: types, names and operators."""
+    return _TICKED.findall(message)
+
+
+def revealed(message: str) -> str:
+    """The type in an answer to ``reveal_type``, and the first of what any message has between backticks."""
+    found = _TICKED.search(message)
+    return found[1] if found else ""
+
+
+def is_inferred(message: str) -> bool:
+    """Whether an answer to ``reveal_type`` names a type, rather than one that nothing is known of."""
+    return bool(message) and not any(is_open(each) for each in options(revealed(message)))
+
+
+def narrowed(message: str) -> str:
+    """A message without what values are known not to be: ``Order & ~AlwaysFalsy`` is an ``Order``."""
+    return _BARE.sub(r"\1", _EXCLUDED.sub("", message))
+
+
 def is_certain(text: str) -> bool:
     """Whether `ty` knows exactly one class for the value: no union, nothing unknown in it."""
     vague = head(text) in _OPEN | _ABSTRACT or any(
-        sign in text for sign in ("&", "Top[", "Self@", "@Todo", "TypeVar", "special-form", "<class")
+        sign in text for sign in ("&", "Top[", "Self@", "@Todo", "TypeVar", "special-form", "<class", "~")
     )
     return len(options(text)) == 1 and not vague
 
@@ -200,4 +227,6 @@ def _plain_one(text: str) -> str:
         return head(text)
     if text.startswith("CoroutineType["):
         return "coroutine"
+    if text.startswith("def "):
+        return "function"
     return text.rstrip("*").replace("Unknown", "Any")
