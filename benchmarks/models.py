@@ -2,13 +2,16 @@
 
     python -m benchmarks.models --model embedded
     python -m benchmarks.models --model http://localhost:8000/v1#NAME --batch 8,32
-    python -m benchmarks.models --model transformers:xingyaoww/CodeActAgent-Mistral-7b-v0.1
-    python -m benchmarks.models --model random:7b       # Mistral's 7B with random weights, in 4 bits on a GPU
+    python -m benchmarks.models --model transformers:xingyaoww/CodeActAgent-Mistral-7b-v0.1 --batch 8,32
+    python -m benchmarks.models --model random:7b --batch 8,32 --json figures.json     # one command for a GPU
 
 The same work for all, through the model's own protocol: load, memory, reading and writing speed, how soon a turn of a
-long session starts with the prefix cache and without, several sessions at once. For transformers also `generate` as
-the library ships it. `--json FILE` writes the figures for programs. Speeds depend on what else the machine does: the
-ratios are worth more than the times.
+long session starts with the prefix cache and without, several sessions at once. For transformers also other ways to
+write, on the same weights, and `generate` as the library ships it: see `benchmarks/ways.py`. ``random:7b`` is Mistral's
+7B with random weights, in 4 bits on a GPU; it needs no download.
+
+What fails is told by name and stops nothing else; what has not begun after ``--seconds`` is left out. ``--json FILE``
+writes the figures for programs. Speeds depend on what else the machine does: the ratios are worth more than the times.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ import platform
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.random_model import build
 from codeact_tools.events import Usage
@@ -42,8 +45,10 @@ class Figures:
     model: str
     machine: str
     load_seconds: float = 0.0
+    session_memory_gb: float = 0.0
+    """The most that the process, or the GPU where there is one, has held for one session, loading left out on a GPU."""
     memory_gb: float = 0.0
-    """The most that the process, or the GPU where there is one, has held."""
+    """The same for all that was measured."""
     prompt_tokens: int = 0
     read_per_second: float = 0.0
     write_per_second: float = 0.0
@@ -55,8 +60,16 @@ class Figures:
     """Part of the last turn's prompt that was cached."""
     batch_per_second: dict[int, float] = field(default_factory=dict)
     """Tokens that so many sessions at once write per second, all together."""
-    plain_per_second: float | None = None
-    """The speed of ``generate`` as transformers ships it, reading included."""
+    generate_per_second: float | None = None
+    """The speed of ``generate`` as transformers ships it."""
+    ways_per_second: dict[str, float] = field(default_factory=dict)
+    """The speed of other ways to write, one session alone."""
+    ways_tokens_per_step: dict[str, float] = field(default_factory=dict)
+    """Tokens that a step of the model yields, where one can yield several."""
+    ways_first_seconds: dict[str, float] = field(default_factory=dict)
+    """How long the first reply takes, with what has to be compiled for it."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """What could not be measured, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +113,27 @@ async def measure(model: Model, options: argparse.Namespace) -> Figures:
     print(f"{figures.model} on {figures.machine}")
     await load(model, figures)
     whole = session(model, options.tokens, options.turns)
-    await speeds(model, whole, options.written, figures)
-    await turns(model, whole, options.turns, figures)
-    for size in options.batch:
-        await batch(model, whole[0].content[:2000], size, options.written, figures)
+
+    async def attempt(name: str, work: Callable[[], Awaitable[None]]) -> None:
+        if time.monotonic() > options.until:
+            figures.failures[name] = f"not begun within {options.seconds} seconds"
+        else:
+            try:
+                await work()
+            except Exception as error:
+                figures.failures[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if name in figures.failures:
+            print(f"{name:22}not measured: {figures.failures[name]}")
+
+    await attempt("turns", lambda: turns(model, whole, options.turns, figures))
+    await attempt("speeds", lambda: speeds(model, whole, options.written, figures))
     if isinstance(model, TransformersModel):
-        await plain(model, whole, options.written, figures)
+        from benchmarks.ways import measure_ways
+
+        await measure_ways(model, whole, options, figures, attempt)
+    else:
+        for size in options.batch:
+            await attempt(f"{size} at once", partial(batch, model, whole, size, options.written, figures))
     figures.memory_gb = memory()
     print(f"memory                {figures.memory_gb:8.2f} GB at most")
     await model.aclose()
@@ -119,6 +147,7 @@ async def load(model: Model, figures: Figures) -> None:
         await loading()
     figures.load_seconds = time.perf_counter() - started
     await ask(model, [Message("user", fresh())], 2)
+    forget_memory()
     print(f"load                  {figures.load_seconds:8.2f} s")
 
 
@@ -144,6 +173,7 @@ async def turns(model: Model, whole: list[Message], count: int, figures: Figures
     for turn in range(count):
         last = await ask(model, [head, *rest[: 2 * turn + 1]], 1)
         figures.turn_seconds.append(last.seconds)
+    figures.session_memory_gb = memory()
     other = await ask(model, [Message("system", fresh() + whole[0].content), *rest], 1)
     figures.last_turn_fresh_seconds = other.seconds
     figures.last_turn_cached = last.usage.cached_tokens / max(last.usage.prompt_tokens, 1)
@@ -152,37 +182,27 @@ async def turns(model: Model, whole: list[Message], count: int, figures: Figures
         f"turns start after     {seconds} s ({last.usage.prompt_tokens} tokens, {figures.last_turn_cached:.0%} cached)"
     )
     print(f"turn {count} without cache  {other.seconds:8.2f} s: {other.seconds / last.seconds:.1f} times as long")
+    print(f"memory for a session  {figures.session_memory_gb:8.2f} GB")
 
 
-async def batch(model: Model, prompt: str, size: int, written: int, figures: Figures) -> None:
+async def batch(model: Model, whole: list[Message], size: int, written: int, figures: Figures) -> None:
     """Let so many sessions write at once."""
-    sessions = [[Message("system", prompt), Message("user", fresh())] for _ in range(size)]
+    speed = await together(model, whole, size, written)
+    figures.batch_per_second[size] = speed
+    print(f"{size:2} sessions at once   {speed:8.1f} tokens/s: {ratio(speed, figures.write_per_second)} one alone")
+
+
+async def together(model: Model, whole: list[Message], size: int, written: int) -> float:
+    """Return the tokens that so many sessions at once write per second."""
+    sessions = [[Message("system", whole[0].content[:2000]), Message("user", fresh())] for _ in range(size)]
     started = time.perf_counter()
     replies = await asyncio.gather(*(ask(model, messages, written) for messages in sessions))
-    speed = sum(reply.usage.completion_tokens for reply in replies) / (time.perf_counter() - started)
-    figures.batch_per_second[size] = speed
-    print(f"{size:2} sessions at once   {speed:8.1f} tokens/s: {speed / figures.write_per_second:.1f} times one alone")
+    return sum(reply.usage.completion_tokens for reply in replies) / (time.perf_counter() - started)
 
 
-async def plain(model: TransformersModel, whole: list[Message], written: int, figures: Figures) -> None:
-    """Measure ``generate`` as transformers ships it, on the same weights: it reads the prompt each time."""
-    import torch
-
-    loaded: Any = model._loaded
-    tokens = loaded.prompt([Message("system", fresh() + whole[0].content), whole[1]])
-    ids = torch.tensor([tokens], device=loaded._model.device)
-    mask = torch.ones_like(ids)
-
-    def generate(most: int) -> tuple[int, float]:
-        started = time.perf_counter()
-        with torch.inference_mode():
-            output = loaded._model.generate(ids, attention_mask=mask, max_new_tokens=most, do_sample=False)
-        return output.shape[1] - ids.shape[1], time.perf_counter() - started
-
-    one, more = await asyncio.to_thread(generate, 1), await asyncio.to_thread(generate, written)
-    figures.plain_per_second = (more[0] - one[0]) / max(more[1] - one[1], 1e-9)
-    ratio = figures.write_per_second / max(figures.plain_per_second, 1e-9)
-    print(f"`generate` alone      {figures.plain_per_second:8.1f} tokens/s: this writes {ratio:.2f} times as fast")
+def ratio(speed: float, other: float | None) -> str:
+    """Say how many times as fast as another one a speed is."""
+    return f"{speed / other:.2f} times" if other else "? times"
 
 
 def machine() -> str:
@@ -211,6 +231,17 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
+def forget_memory() -> None:
+    """Count the GPU's memory from now on: loading needs more for a moment."""
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+    except ImportError:
+        pass
+
+
 def choose(name: str, folder: Path, *, window: int) -> Model:
     """Return the model of that name; ``random:7b`` and ``random:tiny`` are built in ``folder`` first."""
     kind, _, size = name.partition(":")
@@ -234,9 +265,12 @@ def main(arguments: Sequence[str] | None = None) -> Figures:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--written", type=int, default=128, help="tokens of a reply")
     parser.add_argument("--batch", type=lambda text: [int(part) for part in text.split(",") if part], default=[])
+    parser.add_argument("--ways", default="auto", help="of transformers: lookup,compile,graphs, or none")
+    parser.add_argument("--seconds", type=float, default=400, help="after these, nothing new begins")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="for random weights")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
+    options.until = time.monotonic() + options.seconds
     model = choose(options.model, options.folder, window=2 * options.tokens)
     figures = asyncio.run(measure(model, options))
     if options.json is not None:

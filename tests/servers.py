@@ -33,15 +33,18 @@ sys.stdin.read()
 
 
 class LlamaServer:
-    """llama.cpp's OpenAI-compatible HTTP server with the embedded model's weights.
+    """llama.cpp's OpenAI-compatible HTTP server, with the embedded model's weights or those of a file.
 
     It ends with the ``with`` block, and with the process that started it.
     """
 
     api_key = "sesame"
 
+    def __init__(self, weights: Path | None = None) -> None:
+        self._weights = weights
+
     def __enter__(self) -> Self:
-        weights = locate(DEFAULT_WEIGHTS)
+        weights = self._weights or locate(DEFAULT_WEIGHTS)
         if weights is None:
             pytest.skip("the embedded model's weights are not here: codeact-tools model fetch")
         self._process = subprocess.Popen(
@@ -49,6 +52,7 @@ class LlamaServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"},  # spinning starves a busy machine
             start_new_session=True,
         )
         assert self._process.stdout is not None

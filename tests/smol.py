@@ -36,6 +36,34 @@ def smol_folder(target: Path) -> Path:
     return target
 
 
+def tiny_folder(target: Path, *, sliding_window: int | None = None) -> Path:
+    """Fill the folder ``target`` with a Mistral of two small layers with random weights, and return it.
+
+    It writes nonsense at hundreds of tokens a second, with SmolLM2's tokenizer.
+    """
+    need_libraries()
+    import torch
+    import transformers
+
+    path = fetch(SMOL)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    tokenizer.save_pretrained(target)
+    torch.manual_seed(0)
+    config = transformers.MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=sliding_window,
+        max_position_embeddings=2048,
+        initializer_range=0.5,  # wide, so that the likeliest token leads by more than rounding
+    )
+    transformers.MistralForCausalLM(config).save_pretrained(target)
+    return target
+
+
 def need_libraries() -> None:
     """Skip the test, by name of what is missing, where a model of transformers cannot be loaded."""
     for module in ("torch", "transformers", "accelerate", "bitsandbytes", "gguf"):

@@ -97,7 +97,7 @@ async def test_a_script_can_hang() -> None:
     """A hanging reply waits until it is cancelled, and knows that it was."""
     model = ScriptedModel(["hello there"], hang_after=4)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(joined(model.stream(HELLO, Sampling())), 0.05)
+        await asyncio.wait_for(joined(model.stream(HELLO, Sampling())), 0.5)
     await asyncio.sleep(0)
     assert model.closed_early == 1
 

@@ -23,7 +23,7 @@ from codeact_tools.models.weights import locate
 from codeact_tools.models.windows import context_window, count_tokens, estimate
 from tests.checks_shop import make_registry
 
-pytestmark = pytest.mark.timeout(400)  # seconds on a quiet machine, minutes on a busy one
+pytestmark = pytest.mark.timeout(1200)  # seconds on a quiet machine, minutes on a busy one
 
 ROOT = Path(__file__).parent.parent
 CHAT = DIALECTS["chat"]
@@ -105,7 +105,7 @@ async def test_a_reply_can_be_abandoned(model: EmbeddedModel) -> None:
     async with aclosing(cast("Any", model.stream(QUESTION, Sampling(max_tokens=500)))) as stream:
         await anext(stream)
         start = time.monotonic()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 20  # all of the reply would take longer on any machine
     deltas = [delta async for delta in model.stream(QUESTION, Sampling(max_tokens=2))]
     assert [delta.finish_reason for delta in deltas if delta.finish_reason] == ["length"]
 
@@ -142,7 +142,7 @@ async def main():
 
 asyncio.run(main())
 """
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=1000)
     assert (run.returncode, run.stdout, run.stderr) == (7, "", "")
 
 

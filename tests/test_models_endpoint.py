@@ -43,7 +43,7 @@ def server() -> Iterator[FaultyEndpoint]:
 @pytest.fixture
 async def model(server: FaultyEndpoint) -> AsyncIterator[EndpointModel]:
     """A model of that server, with one quick retry."""
-    model = EndpointModel(server.url, "tiny", retries=1, read_timeout=2)
+    model = EndpointModel(server.url, "tiny", retries=1, read_timeout=60)
     yield model
     await model.aclose()
 
@@ -225,7 +225,7 @@ def stall(exchange: Exchange) -> None:
 )
 async def test_faults(server: FaultyEndpoint, behaviour: Behaviour, kind: type[ModelError], says: str) -> None:
     """Every fault is an error of this library that says what is wrong."""
-    model = EndpointModel(server.url, "tiny", retries=1 if "429" in says else 0, read_timeout=0.5)
+    model = EndpointModel(server.url, "tiny", retries=0, read_timeout=0.5 if behaviour in (silence, stall) else 60)
     server.behaviour = behaviour
     with pytest.raises(kind, match=says):
         await collect(model)
@@ -244,7 +244,8 @@ async def test_a_rate_limit_is_waited_out(server: FaultyEndpoint, model: Endpoin
     server.behaviour = behaviour
     start = time.monotonic()
     assert (await collect(model))[0] == "Hi"
-    assert 0.9 < time.monotonic() - start < 5
+    assert time.monotonic() - start > 0.9
+    assert len(server.requests) == 2
 
 
 async def test_an_unknown_model_is_named_with_what_there_is(server: FaultyEndpoint) -> None:
@@ -350,7 +351,7 @@ def llama_server() -> Iterator[str]:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 async def test_two_turns_with_a_real_server(llama_server: str) -> None:
     """A real server streams an action up to its stop string, then reads only what is new of the conversation."""
     chat = DIALECTS["chat"]
@@ -372,7 +373,7 @@ async def test_two_turns_with_a_real_server(llama_server: str) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 async def test_a_real_server_refuses(llama_server: str) -> None:
     """A real server's refusals are told apart: a wrong key, a wrong path, and a conversation that is too long."""
     with pytest.raises(ModelUnavailable, match="the key is missing or wrong"):

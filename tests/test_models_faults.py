@@ -70,14 +70,14 @@ def slowly(exchange: Exchange) -> None:
 
 def hang(_exchange: Exchange) -> None:
     """Answer nothing for longer than the client waits."""
-    time.sleep(5)
+    time.sleep(6)
 
 
 def stall(exchange: Exchange) -> None:
     """Begin a reply, and never go on."""
     exchange.start()
     exchange.send(chunk("I ad"))
-    time.sleep(5)
+    time.sleep(6)
 
 
 LIMIT = {"error": {"message": "slow down"}}
@@ -115,7 +115,7 @@ def test_a_fault_that_passes(server: FaultyEndpoint, fault: str, turn: int) -> N
         (behaviour if len(server.requests) == turn + 1 else say)(exchange)
 
     server.behaviour = once
-    model = EndpointModel(server.url, "tiny", retries=1, read_timeout=2.0)
+    model = EndpointModel(server.url, "tiny", retries=1, read_timeout=3.0 if behaviour in (hang, stall) else 60.0)
     agent = CodeActAgent(tools=[ledger.add], model=model, sandbox="local")
     events: list[Event] = []
     if error is None:

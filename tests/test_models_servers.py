@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from codeact_tools.errors import ConfigurationError, ContextOverflow, ModelReplyError
+from codeact_tools.dialects import DIALECTS
+from codeact_tools.errors import ConfigurationError, ContextOverflow, ModelReplyError, ModelUnavailable
 from codeact_tools.events import Usage
 from codeact_tools.models.base import Delta, Message, Sampling
 from codeact_tools.models.endpoint import EndpointModel
+from codeact_tools.models.grammar import action_grammar
 from codeact_tools.models.templates import TEMPLATES, Template
+from codeact_tools.models.weights import fetch
 from codeact_tools.models.windows import context_window, count_tokens, estimate
 from codeact_tools.testing.scripted import ScriptedModel
+from tests.checks_shop import make_registry
 from tests.faulty_endpoint import Exchange, FaultyEndpoint, chunk, faulty_endpoint
+from tests.servers import LlamaServer
+from tests.smol import SMOL
 
 HELLO = [Message("user", "Hello")]
+GRAMMAR = 'root ::= "yes" | "no"'
 TALK = [
     Message("system", "Be brief."),
     Message("user", "Hi"),
@@ -221,6 +229,78 @@ async def test_plain_completions(server: FaultyEndpoint) -> None:
         "stop": ["</execute>", "<|im_end|>"],
         "seed": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("owner", "field"),
+    [
+        pytest.param("llamacpp", {"grammar": GRAMMAR}, id="llama.cpp"),
+        pytest.param("vllm", {"structured_outputs": {"grammar": GRAMMAR}}, id="vLLM"),
+        pytest.param("sglang", {"ebnf": GRAMMAR}, id="SGLang"),
+    ],
+)
+@pytest.mark.parametrize("completions", [False, True], ids=["chat", "completions"])
+async def test_a_grammar_is_sent(
+    server: FaultyEndpoint, owner: str, field: dict[str, Any], *, completions: bool
+) -> None:
+    """Each server gets the grammar under its own name for it, and nothing where there is none."""
+    server.about = {"owned_by": owner}
+    model = EndpointModel(server.url, "tiny", completions=completions)
+    await collect(model)
+    await collect(model, Sampling(grammar=GRAMMAR))
+    plain, held = (exchange.body for exchange in server.requests)
+    assert {name: value for name, value in held.items() if name not in plain} == field
+    assert {name: held[name] for name in plain} == plain
+
+
+async def test_a_server_that_takes_no_grammar(server: FaultyEndpoint) -> None:
+    """A server that would ignore the grammar is not asked at all."""
+    server.about = {"owned_by": "library"}
+    with pytest.raises(ConfigurationError, match="'tiny' cannot be held to a grammar, because its server is 'library'"):
+        await collect(EndpointModel(server.url, "tiny"), Sampling(grammar=GRAMMAR))
+    assert server.requests == []
+
+
+async def test_a_server_that_refuses_the_grammar(server: FaultyEndpoint) -> None:
+    """The reply is never asked for without the grammar: what the server says against it is the error."""
+    server.about = {"owned_by": "llamacpp"}
+    server.behaviour = lambda exchange: exchange.answer(400, {"error": {"message": "failed to parse grammar"}})
+    with pytest.raises(ModelUnavailable, match=r"answered 400: it refuses the request .*failed to parse grammar"):
+        await collect(EndpointModel(server.url, "tiny"), Sampling(grammar=GRAMMAR))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.model
+@pytest.mark.timeout(300)
+async def test_a_real_server_holds_to_the_grammar() -> None:
+    """llama.cpp's server takes the grammar of a session's tools: what the model wants to write, it cannot.
+
+    Without it, the model goes on importing a tool that there is not; with it, it can only import what there is.
+    """
+    pytest.importorskip("xllamacpp")
+    chat = DIALECTS["chat"]
+    act, wrong = Message("user", "Act."), "<execute>\nfrom tools import serch_orders\n</execute>"
+    talk = [*[act, Message("assistant", wrong)] * 4, act]
+    grammar = action_grammar(make_registry(), chat.action)
+    with LlamaServer(fetch(SMOL)) as running:
+        model = EndpointModel(running.base_url, api_key=running.api_key)
+        free, held = [
+            "".join([delta.text async for delta in model.stream(talk, Sampling(max_tokens=16, grammar=form))])
+            for form in (None, grammar)
+        ]
+        with pytest.raises(ModelUnavailable, match=r"refuses the request .*failed to parse grammar"):
+            _ = [delta async for delta in model.stream(talk, Sampling(grammar="root ::= ("))]
+        await model.aclose()
+    assert "from tools import serch_orders" in free
+    imported = re.search(r"from tools import (\w+)", held)
+    assert imported is not None, held
+    assert is_known(imported[1]), held
+
+
+def is_known(name: str) -> bool:
+    """Whether a tool, a toolkit or a type of the shop begins with ``name``: a reply may end in the middle of it."""
+    known = {*(spec.name for spec in make_registry().specs), *make_registry().catalog.types, "payments"}
+    return any(other.startswith(name) for other in known)
 
 
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)

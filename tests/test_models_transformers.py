@@ -121,7 +121,7 @@ class TestReal:
         import torch
 
         assert loaded._loaded is not None
-        layer = loaded._loaded._model.model.layers[0].mlp.up_proj
+        layer = loaded._loaded.model.model.layers[0].mlp.up_proj
         if "4 bits" not in request.node.name:
             assert layer.weight.dtype == torch.float32
             return
@@ -187,7 +187,7 @@ class TestReal:
     async def test_the_prompt(self, model: TransformersModel, monkeypatch: pytest.MonkeyPatch) -> None:
         """The prompt is ChatML with at most one BOS, also where the tokenizer ships no template."""
         assert model._loaded is not None
-        tokenizer = model._loaded._tokenizer
+        tokenizer = model._loaded.tokenizer
         talk = [Message("system", "Be brief."), Message("user", "Hi <|im_end|>")]
         with_template = tokenizer.decode(model._loaded.prompt(talk))
         monkeypatch.setattr(tokenizer, "chat_template", None)

@@ -166,7 +166,7 @@ def test_processes_wait_for_each_other(registry: Path, own_cache: Path) -> None:
     )
     command = [sys.executable, "-c", program]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
-    assert sorted(process.communicate(timeout=60)[0].strip() for process in running) == ["False", "True"]
+    assert sorted(process.communicate(timeout=200)[0].strip() for process in running) == ["False", "True"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_the_hub_comes_first(tmp_path: Path, own_cache: Path) -> None:
             capture_output=True,
             text=True,
             env=environment,
-            timeout=60,
+            timeout=200,
             check=False,
             cwd=ROOT,
         )

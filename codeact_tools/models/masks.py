@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigurationError, ModelReplyError
@@ -54,21 +55,34 @@ class GrammarMask:
         """
         library: Any = importlib.import_module("llguidance")
         self._matcher = library.LLMatcher(words, library.LLMatcher.grammar_from_lark(lark_grammar(grammar)))
-        self._read = start
+        self._start = start
+        self._read = 0
         self._ends = ends
         self._width = MOST_DRAWN if sampled else 1
         self._check()
 
     def __call__(self, ids: Any, scores: Any) -> Any:
-        """Return ``scores`` with all but the allowed candidates at minus infinity."""
-        new = ids[0, self._read :].tolist()
+        """Return ``scores`` with all but the allowed candidates at minus infinity, as `generate` asks for it."""
+        return self.mask(ids[0, self._start :].tolist(), scores[0])[None]
+
+    def mask(self, written: Sequence[int], scores: Any) -> Any:
+        """Return the scores of the next token with all but the allowed candidates at minus infinity.
+
+        Args:
+            written: The tokens of the reply so far.
+            scores: One for each token of the vocabulary.
+
+        Raises:
+            ModelReplyError: The grammar allows nothing.
+        """
+        new = list(written[self._read :])
         self._read += len(new)
         if new and not self._matcher.is_stopped():
             self._matcher.consume_tokens(new)
             self._check()
-        allowed = self._ends if self._matcher.is_stopped() else self._candidates(scores[0])
+        allowed = self._ends if self._matcher.is_stopped() else self._candidates(scores)
         masked = scores.new_full(scores.shape, float("-inf"))
-        masked[0, allowed] = scores[0, allowed]
+        masked[allowed] = scores[allowed]
         return masked
 
     def _candidates(self, scores: Any) -> list[int]:
