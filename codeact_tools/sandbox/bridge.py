@@ -64,6 +64,8 @@ class Bridge:
         self._unread = 0
         self.received = 0
         """Bytes that the guest sent since the action began."""
+        self.thread_reads = False
+        """Whether the last action made calls that the thread which reads can answer: the next one is expected to."""
         self._outgoing_lock = threading.Lock()
         self._flushing: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
@@ -146,8 +148,13 @@ class Bridge:
             part = base64.b64encode(data[start : start + _PART]).decode()
             await self._about(path, {"op": "put", "path": path, "data": part, "append": start > 0}, "stored")
 
-    async def get(self, path: str) -> bytes:
-        """Read a file of the working folder, of at most ``Limits.files_mb``."""
+    async def get(self, path: str, *, most: int | None = None) -> bytes:
+        """Read a file of the working folder, of at most ``most`` bytes, by default ``Limits.files_mb``.
+
+        Raises:
+            FileNotFoundError: It is none.
+            LimitExceeded: It has more than ``most``: it has grown since it was listed. The guest is unharmed.
+        """
         parts: list[bytes] = []
         size = 0
         while True:
@@ -160,8 +167,10 @@ class Bridge:
                 part = base64.b64decode(data, validate=True)
             except (binascii.Error, ValueError):
                 await self.violate("malformed file data")
-            if len(part) > _PART or (not part and not eof) or size + len(part) > self.limits.files_mb << 20:
-                await self.violate("more file data than was asked for")
+            if len(part) > _PART or (len(part) < _PART and not eof) or size + len(part) > self.limits.files_mb << 20:
+                await self.violate("other file data than was asked for")
+            if most is not None and size + len(part) > most:
+                raise LimitExceeded(f"{path!r} has more than {most:,} bytes.", limit="artifacts_mb", state_lost=False)
             parts.append(part)
             size += len(part)
             if eof:

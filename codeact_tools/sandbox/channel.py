@@ -14,8 +14,11 @@ from collections.abc import Callable
 from typing import Final
 
 from ..errors import SandboxCrashed
+from .lookout import Lookout
 
 _CHUNK: Final = 1 << 18
+_PIECE: Final = 1 << 16
+"""Bytes that a thread reads at once: a small buffer is quick to make, and most messages are small."""
 
 
 class Channel:
@@ -27,7 +30,7 @@ class Channel:
         self._lock = threading.Lock()  # the socket's number must not come to mean another file during a write or `wait`
         self._closed = False
         self._waits = False
-        self._buffer = bytearray()
+        self._lookout = Lookout()
         self._take: Callable[[bytes], None] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,9 +77,8 @@ class Channel:
             if self._closed:
                 return b""
             self._waits = True
-        self._buffer = self._buffer or bytearray(_CHUNK)
         try:
-            return bytes(memoryview(self._buffer)[: self._socket.recv_into(self._buffer)])
+            return self._lookout.look(self._at_once) or self._socket.recv(_PIECE)
         except OSError:  # reset by a guest that left something unread
             return b""
         finally:
@@ -128,6 +130,12 @@ class Channel:
                 self._socket.close()
         if take is not None:
             take(b"")
+
+    def _at_once(self) -> bytes | None:
+        try:
+            return self._socket.recv(_PIECE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
 
     def _on_readable(self) -> None:
         take = self._take

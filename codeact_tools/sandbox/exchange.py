@@ -13,7 +13,7 @@ from ..wire.scalars import clean
 from .base import MeteredGuest
 from .calls import CallHandler, CallRefused, Job, Quick, Raises, Stream, refusal_message
 from .clocks import CpuClock, WallClock
-from .outcome import Outcome, are_names, bounded, check_files, limit_error, read_error
+from .outcome import Outcome, are_names, bounded, check_files, is_count, limit_error, read_error
 from .reader import Reader
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Exchange:
                 each.stop()
             if self._reader is not None:
                 self._reader.stop()
+                self.bridge.thread_reads = self._reader.used
             await self._end_calls()
         if self._failure is not None:
             raise self._failure
@@ -92,6 +93,8 @@ class Exchange:
             )
         try:
             bridge.post(frame)
+            if self._reader is not None and bridge.thread_reads:
+                self._reader.lend()
             while True:
                 message = await bridge.receive()
                 outcome = await self._handle(message)
@@ -321,7 +324,7 @@ class Exchange:
         names, assigned = message.get("names"), message.get("assigned")
         if not (assigned is None or (isinstance(assigned, str) and assigned.isidentifier())):
             await self.bridge.violate("a malformed end of the action")
-        if not isinstance(result, str | None) or files is None or type(dropped) is not int or dropped < 0:
+        if not isinstance(result, str | None) or files is None or not is_count(dropped):
             await self.bridge.violate("a malformed end of the action")
         if names is not None and not are_names(names):
             await self.bridge.violate("a malformed end of the action")

@@ -92,8 +92,8 @@ class MontyGuest:
         self._exits = contextlib.AsyncExitStack()
         self._ended = False
         """Whether the interpreter is gone."""
-        self._dead = False
-        """Whether everything that it held is released."""
+        self._releasing: asyncio.Task[None] | None = None
+        """Releases everything that it held."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._interpreter: Interpreter | None = None
         self._pool: pydantic_monty.AsyncMonty
@@ -139,18 +139,22 @@ class MontyGuest:
         return None if self._ended or self._interpreter is None else self._interpreter.cpu_seconds()
 
     async def kill(self) -> None:
-        """End the interpreter; idempotent."""
-        if self._dead:
-            return
-        self._dead = True
-        self._end()
-        if self._interpreter is not None:
-            self._interpreter.kill()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        """End the interpreter; idempotent. What it held is released also where the wait for that is cancelled."""
+        if self._releasing is None:
+            self._end()
+            if self._interpreter is not None:
+                self._interpreter.kill()
+            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+            self._releasing = asyncio.get_running_loop().create_task(self._release(tasks))
+        await asyncio.shield(self._releasing)
+
+    async def _release(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._exits.aclose()
+        if self._interpreter is not None:
+            await self._interpreter.bury()
 
     async def _handle(self, message: dict[str, Any]) -> None:
         import pydantic_monty

@@ -24,6 +24,8 @@ from .guest.values import Codec, WireError
 
 _PIECE: Final = 16_384
 _LONGEST_SLEEP: Final = 3600.0
+_MOST_SHOWN: Final = 1 << 22
+"""Characters of a value that is shown."""
 _NOTE: Final = (
     "[this sandbox runs a subset of Python: no class inheritance, yield, del, enum, files or packages; "
     "the exceptions of tools are RuntimeError]\n"
@@ -105,9 +107,9 @@ class Interpreter:
             value = await self._drive(code)
             assigned = _assigned(code) if value is None and self._left == before else None
             if assigned is not None:
-                result = show(await self._session.feed_run(assigned), self._echo_limit)
+                result = self._shown(await self._session.feed_run(assigned))
             elif value is not None:
-                result = show(value, self._echo_limit)
+                result = self._shown(value)
         except pydantic_monty.MontyCrashedError:
             raise
         except pydantic_monty.MontyError as failure:
@@ -115,6 +117,14 @@ class Interpreter:
         finally:
             self._replies.clear()
         return {"result": result, "assigned": assigned, "error": error, "files": [], "dropped": self._dropped}
+
+    def _shown(self, value: Any) -> str:
+        try:
+            if is_small(value, _MOST_SHOWN):
+                return show(value, self._echo_limit)
+            return f"<{type(value).__name__} that is too large to show>"
+        except (ValueError, RecursionError) as error:  # a number with more digits than Python prints, deep nesting
+            return f"<{type(value).__name__} that cannot be shown: {error}>"
 
     async def _drive(self, code: str) -> Any:
         """Run the code to its end, and answer whenever it stops to ask."""
@@ -174,6 +184,11 @@ class Interpreter:
     async def _call(
         self, tool: Mapping[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> pydantic_monty.ExternalSettledResult:
+        too_large: pydantic_monty.ExternalSettledResult = {
+            "exception": TypeError(f"{tool['qualified']}(): the arguments are larger than a message may be")
+        }
+        if not is_small([args, kwargs], self._limits.frame_kb * 1024):
+            return too_large
         try:
             values = [self._codec.encode(value) for value in args]
             named = {name: self._codec.encode(value) for name, value in kwargs.items()}
@@ -183,7 +198,7 @@ class Interpreter:
         message = {"op": "call", "id": number, "tool": tool["qualified"], "args": values, "kwargs": named}
         frame = encode_frame(message)
         if len(frame) > self._limits.frame_kb * 1024:
-            return {"exception": TypeError(f"{tool['qualified']}(): the arguments are larger than a message may be")}
+            return too_large
         self._calls = number
         reply = self._expect(number)
         self._post(frame)
@@ -238,6 +253,16 @@ class Interpreter:
             with contextlib.suppress(OSError):  # it has ended
                 os.kill(self._worker, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
 
+    async def bury(self) -> None:
+        """Wait for the process that `kill` ended: nobody else does for one that was in the middle of something."""
+        if self._worker is None or os.name == "nt":
+            return
+        with contextlib.suppress(ChildProcessError):  # somebody did
+            for _ in range(100):
+                if os.waitpid(self._worker, os.WNOHANG)[0]:  # noqa: ASYNC222 - it does not block
+                    return
+                await asyncio.sleep(0.01)
+
     def _print(self, stream: str, text: str) -> None:
         for start in range(0, len(text), _PIECE):
             piece = text[start : start + _PIECE]
@@ -264,6 +289,34 @@ class _Members(pydantic_monty.ClassType):
     def convert_value(self, name: str, value: Any, /) -> Any:
         del name
         return _into(value)
+
+
+def is_small(value: Any, most: int) -> bool:
+    """Whether the value has at most ``most`` characters when it is written out, each item taken for sixteen.
+
+    One that holds the same list twice, which holds the same list twice, and so on, is small in memory alone.
+
+    >>> shared = [1]
+    >>> for _ in range(100):
+    ...     shared = [shared, shared]
+    >>> is_small(shared, 1_000_000)
+    False
+    """
+    ahead = [value]
+    while ahead:
+        part = ahead.pop()
+        if isinstance(part, str | bytes):
+            most -= len(part)
+        elif isinstance(part, list | tuple | set | frozenset | dict):
+            most -= 16 * len(part)
+        if most < 0:
+            return False
+        if isinstance(part, dict):
+            ahead += part
+            ahead += part.values()
+        elif isinstance(part, list | tuple | set | frozenset):
+            ahead += part
+    return True
 
 
 def _into(value: Any) -> Any:
@@ -306,7 +359,10 @@ def _described(failure: pydantic_monty.MontyError) -> dict[str, Any]:
 
 def _assigned(code: str) -> str | None:
     """The variable that the last statement assigns."""
-    last = ast.parse(code).body[-1:]
+    try:
+        last = ast.parse(code).body[-1:]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # Monty reads newer Python than this one
+        return None
     if last and isinstance(last[0], ast.Assign) and isinstance(last[0].targets[0], ast.Name):
         return last[0].targets[0].id
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from ..errors import LimitExceeded
 from ..wire import Json
@@ -17,6 +17,9 @@ _LONGEST: Final = 64_000
 _MOST_FILES: Final = 5000
 _MOST_NAMES: Final = 1000
 _LONGEST_TYPE: Final = 400
+_MOST_COUNTED: Final = 1 << 63
+"""Of sizes, lines and bytes: larger numbers are no file's, and Python refuses to print those with thousands of digits.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,11 @@ def are_names(value: Json) -> bool:
     )
 
 
+def is_count(value: Json) -> TypeGuard[int]:
+    """Whether ``value`` is a number of something."""
+    return type(value) is int and 0 <= value < _MOST_COUNTED
+
+
 def read_error(value: Json) -> GuestError | None:
     """What the guest says about an exception; None where it is malformed, or none."""
     match value:
@@ -84,8 +92,8 @@ def read_error(value: Json) -> GuestError | None:
                 type=bounded(kind),
                 message=bounded(message),
                 traceback=bounded(traceback),
-                call=call,
-                line=line if type(line) is int and line > 0 else None,
+                call=call if is_count(call) else None,
+                line=line if is_count(line) and line else None,
             )
     return None
 
@@ -111,7 +119,7 @@ def check_files(value: Json) -> list[tuple[str, int]] | None:
     files: list[tuple[str, int]] = []
     for entry in value:
         match entry:
-            case [str(path), int(size)] if size >= 0 and path and clean(path) == path and path[0] != "/":
+            case [str(path), size] if is_count(size) and path and clean(path) == path and path[0] != "/":
                 if ".." in path.split("/") or "\0" in path:
                     return None
                 files.append((path, size))

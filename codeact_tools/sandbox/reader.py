@@ -1,9 +1,10 @@
 """Who reads what the guest sends during an action: the event loop, or for a while the thread that answers its calls.
 
 A program that calls one quick tool after the other would make the event loop and a worker thread wake each other twice
-for each call, which takes longer than the call. So the thread that answers a call goes on reading. It begins only calls
-that it can answer by itself; with everything else, the end of the stream included, it gives the reading back, and when
-a tool takes long the event loop takes it back. At any time one of the two reads, and the bridge's state is its own.
+for each call, which takes longer than the call. So the thread that answers a call goes on reading; and after an action
+that made such calls, a thread reads the next one's from the start. It begins only calls that it can answer by itself;
+with everything else, the end of the stream included, it gives the reading back, and when a tool takes long the event
+loop takes it back. At any time one of the two reads, and the bridge's state is its own.
 """
 
 from __future__ import annotations
@@ -44,17 +45,21 @@ class Reader:
         self._since: float | None = None
         """When that thread began to work on a call."""
         self._timer: asyncio.TimerHandle | None = None
+        self.used = False
+        """Whether a worker thread has answered a call."""
 
     @property
     def lent(self) -> bool:
         """Whether a worker thread reads."""
         return self._holder is not None
 
-    def lend(self, job: Job) -> None:
-        """Have a worker thread answer the call, and read on. No message may wait for the event loop."""
+    def lend(self, job: Job | None = None) -> None:
+        """Have a worker thread read, after it has answered the call. No message may wait for the event loop."""
         self._channel.deafen()
         holder = self._holder = object()
-        self._since = time.monotonic()
+        if job is not None:
+            self.used = True
+            self._since = time.monotonic()
         run_in_worker(partial(contextvars.copy_context().run, self._serve, holder, job))
         self._look_again(_PATIENCE)
 
@@ -68,13 +73,13 @@ class Reader:
     # ---- in the worker thread ----------------------------------------------------------------------------------------
 
     def _serve(self, holder: object, job: Job | None) -> None:
-        while job is not None:
+        while job is not None or (job := self._next(holder)) is not None:
             job.run()
+            job = None
             with self._lock:
                 if self._holder is not holder:
                     return
                 self._since = None
-            job = self._next(holder)
 
     def _next(self, holder: object) -> Job | None:
         """The next call, begun; None where this thread does not read any longer."""
@@ -88,6 +93,7 @@ class Reader:
                 job = self._action.begin_in_thread(bridge.arrived[0]) if bridge.arrived else None
                 if job is not None:
                     bridge.arrived.popleft()
+                    self.used = True
                     self._since = time.monotonic()
                     return job
             if bridge.arrived or bridge.at_the_end:

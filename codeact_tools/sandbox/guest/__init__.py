@@ -5,6 +5,6 @@ folder that holds it on ``sys.path`` and call ``guest.main.main(fd_in, fd_out)``
 an action owns this interpreter. The boundary is the operating system around it and the checks on the host.
 
 Read it in this order: `main` (the requests), `execution` (one action), `link` (frames, and calls that find their
-replies), `tools` and `callables` (what an action calls), `classes` and `records` (what it computes with),
+replies) and `lookout`, `tools` and `callables` (what an action calls), `classes` and `records` (what it computes with),
 `values`, `tables` and `arrays` (what crosses), then `console`, `display`, `report`, `policy`, `files`, `interrupts`.
 """

@@ -59,14 +59,9 @@ class Interpreter:
                 assigned, result = self._run(f"{ACTION}{number}>", code)
             finally:
                 self._interrupts.acting = False
-        except SystemExit as request:
-            error = self._exit(request)
         except BaseException as failure:
-            error = report.describe(failure, self.namespace)
-        try:
-            display.save_figures(self._folder)
-        except Exception as failure:
-            self._console.stderr.write(f"[figures could not be saved: {report.headline(failure)}]\n")
+            error = self._described(failure)
+        self._save_figures()
         self._console.flush()
         files = self._folder.changed()
         names = variables(self.namespace, self._given)
@@ -78,6 +73,28 @@ class Interpreter:
             "dropped": self._console.dropped,
             "names": names,
         }
+
+    def _described(self, failure: BaseException) -> report.Report | None:
+        """What ended the action, whatever its own methods do to whoever looks at it."""
+        try:
+            if isinstance(failure, SystemExit):
+                return self._exit(failure)
+            return report.describe(failure, self.namespace)
+        except BaseException:
+            return report.bare(failure)
+
+    def _save_figures(self) -> None:
+        """Save what the action has drawn; that may take long, and may run whatever poses as matplotlib."""
+        try:
+            try:
+                self._interrupts.acting = True
+                display.save_figures(self._folder)
+            finally:
+                self._interrupts.acting = False
+        except BaseException as failure:
+            error = self._described(failure)
+            why = error["message"] if error else "it ended itself"
+            self._console.stderr.write(f"[figures could not be saved: {type(failure).__name__}: {why}]\n")
 
     def _run(self, filename: str, code: str) -> tuple[str | None, str | None]:
         """Run it; return what its last expression shows, or the name and value of its last, silent assignment."""

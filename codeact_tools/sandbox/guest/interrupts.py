@@ -7,7 +7,7 @@ interrupt waits until `Interrupts.check`. The places inside it that may block ar
 from __future__ import annotations
 
 # The public module makes an enumeration's member of each argument and result, which takes longer than the rest.
-from _signal import SIGINT, signal  # type: ignore[import-not-found]
+from _signal import SIG_UNBLOCK, SIGINT, pthread_sigmask, signal  # type: ignore[import-not-found]
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, TypeVar
@@ -43,9 +43,10 @@ class Interrupts:
         """Cancels the action's task where an event loop runs it, and the loop itself must not be torn apart."""
 
     def install(self) -> None:
-        """Handle SIGINT; called before every action, because an action may have replaced the handler."""
+        """Handle SIGINT; called before every action, because an action may have replaced the handler, or blocked it."""
         self.pending = False
         signal(SIGINT, self._handle)
+        pthread_sigmask(SIG_UNBLOCK, (SIGINT,))
 
     def check(self) -> None:
         """Raise the interrupt that arrived in critical code. Only the main thread does so."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import InvalidCall, ToolError
 from .interrupts import Interrupts, critical, interruptible
+from .lookout import Lookout
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,6 +55,7 @@ class Link:
         self._interrupts = interrupts
         self._poll = select.poll()
         self._poll.register(fd_in, select.POLLIN)
+        self._lookout = Lookout()
         self._buffer = bytearray()
         self._writing = threading.Lock()
         self._lock = threading.Lock()
@@ -211,7 +213,7 @@ class Link:
                     continue
                 self._reading = True
             try:
-                if self._readable(patience):
+                if (patience is not None and self._soon()) or self._readable(patience):
                     self._pump()
             finally:
                 self._stop_reading()
@@ -229,6 +231,15 @@ class Link:
             self._turn.wait(patience)
         finally:
             self._followers -= 1
+
+    @interruptible
+    def _soon(self) -> bool:
+        """Whether there is something to read after a short look."""
+        return bool(self._lookout.look(self._arrived))
+
+    @interruptible
+    def _arrived(self) -> bool:
+        return bool(self._poll.poll(0))
 
     @interruptible
     def _readable(self, patience: float | None) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BRIDGE: Final = 3
 """The guest's descriptor of the bridge; 0 to 2 are ``/dev/null``, and there are no others."""
 OPEN_FILES: Final = 64
+QUEUED_SIGNALS: Final = 64
+"""Signals that wait for a guest: the kernel keeps them at the expense of the user, of whom others may run programs."""
 _OWN_USERS: Final = 2_000_000_000
 """Added to its process number: the user of a guest without a root of its own. Beyond all ranges that are given out."""
 _MIB: Final = 1 << 20
@@ -194,6 +196,7 @@ def _limit(order: Order, tasks: int) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, QUEUED_SIGNALS),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_NPROC, tasks),
         (resource.RLIMIT_FSIZE, order.files_mb * _MIB),
