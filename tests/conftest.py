@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from codeact_tools.checks.checker import Checker
 from codeact_tools.journal import VARIABLE
 from codeact_tools.toolkits import ENABLED
 
@@ -27,6 +28,16 @@ def only_the_bundled_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_journal_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Runs of tests are recorded, like any other, but not among the user's."""
     monkeypatch.setenv(VARIABLE, str(tmp_path / "runs.sqlite3"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def time_for_the_type_checker() -> Iterator[None]:
+    """On a busy machine it may need longer than a user would wait for it; what it finds must not depend on that."""
+    defaults = Checker.__init__.__kwdefaults__
+    assert defaults is not None
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(defaults, "budget_seconds", 60.0)
+        yield
 
 
 @pytest.fixture

@@ -215,6 +215,8 @@ class Driver:
         self.kill(victim, child)
         started = time.perf_counter()
         ends = [self.result(child, reading)]
+        if victim == "host":  # so that about half of the kills come in time, also where the machine's load changes
+            self.usual = max(self.usual * (0.9 if "answer" in ends[0] else 1.1), 0.05)
         if victim == "endpoint":
             self.endpoint = self.serve()
         new = [run.run_id for run in Journal(self.journal).runs() if run.run_id not in known]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -91,6 +93,14 @@ class Guest:
         return await self.bridge.execute(code, handler=self.answers)
 
 
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for what sends no event, for so long at most that no load of the machine explains it."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.002)
+
+
 @asynccontextmanager
 async def running(
     tools: Sequence[dict[str, Any]] = (),
@@ -101,7 +111,8 @@ async def running(
     allow_imports: Sequence[str] = (),
     **limits: Any,
 ) -> AsyncIterator[Guest]:
-    """A guest that serves the tools; it is killed in the end."""
+    """A guest that serves the tools, with time enough on a busy machine; it is killed in the end."""
+    limits = {"seconds": 60.0, "grace_seconds": 30.0, **limits}
     process = await UnconfinedSandbox().open(SandboxRequest(limits=Limits(**limits)))
     bridge = Bridge(process, Limits(**limits))
     try:

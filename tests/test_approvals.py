@@ -26,6 +26,9 @@ from codeact_tools.testing import ScriptedModel
 
 EFFECTS: list[str] = []
 
+NOBODY = "and nobody is there to give it. (To the developer: approve=... says who decides.)"
+"""For the model, which cannot change it, and for whoever can."""
+
 
 @pytest.fixture(autouse=True)
 def no_effects() -> None:
@@ -80,8 +83,8 @@ def test_nobody_there_means_no() -> None:
         "    try: call()\n    except ToolDenied as e: print(e)"
     )
     assert run(code).stdout.splitlines() == [
-        "pay needs approval (the tool asks for approval), and nobody is there to give it.",
-        "wipe needs approval (the tool may delete or overwrite), and nobody is there to give it.",
+        f"pay needs approval (the tool asks for approval), {NOBODY}",
+        f"wipe needs approval (the tool may delete or overwrite), {NOBODY}",
     ]
     assert EFFECTS == ["note a"]
 
@@ -124,14 +127,14 @@ async def test_asking_may_take_its_time() -> None:
 
     async def approve(call: CallRecord) -> bool:
         if call.arguments["euros"] == 1:
-            await asyncio.wait_for(waiting.wait(), 20)
+            await asyncio.wait_for(waiting.wait(), 60)
         else:
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.5)
             waiting.set()
         return True
 
     code = "import asyncio\nprint(await asyncio.gather(*(asyncio.to_thread(pay, 'x', n) for n in (1, 2))))"
-    async with Session([pay], sandbox="local", approve=approve, limits={"seconds": 1}) as session:
+    async with Session([pay], sandbox="local", approve=approve, limits={"seconds": 3}) as session:
         seen = await session.arun(code)
     assert seen.stdout == "['1 paid', '2 paid']\n"
 
@@ -156,9 +159,9 @@ def test_policies_are_heard_in_order() -> None:
     )
     assert run(code, policies=[cheap, never_wipe, ask_for_notes]).stdout.splitlines() == [
         "10 paid",
-        "pay needs approval (the tool asks for approval), and nobody is there to give it.",
+        f"pay needs approval (the tool asks for approval), {NOBODY}",
         "The call of wipe was not approved: nothing is deleted here.",
-        "note needs approval (notes are read by the boss), and nobody is there to give it.",
+        f"note needs approval (notes are read by the boss), {NOBODY}",
     ]
 
 
@@ -248,7 +251,7 @@ def test_a_paused_run_frees_everything(tmp_path: Path) -> None:
     with pytest.raises(RunPaused) as paused:
         run("note('a')\npay('x', 1)", approve="pause", journal=journal)
     assert not journal.store.is_held(paused.value.run_id)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while threading.active_count() > before + 4 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert threading.active_count() <= before + 4  # worker threads are kept for the next call

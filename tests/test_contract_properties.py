@@ -134,7 +134,7 @@ def _sent(value: Any) -> Any:
 
 
 @given(st.data(), SAMPLES)
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_of_any_type_survives(data: st.DataObject, sample: Sample) -> None:
     """Checked as a result, sent in, sent back, and checked as an argument, a value is what it was, to the last bit."""
     value = data.draw(sample.values)

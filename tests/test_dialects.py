@@ -262,9 +262,9 @@ def test_arbitrary_text(text: str, dialect: Dialect) -> None:
 def test_reading_takes_linear_time(piece: str) -> None:
     """Long runs of markers, or of what resembles them, are read quickly."""
     text = "a word\n" + piece * (100_000 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, whatever else the machine does
     CHAT.parse(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_programs_are_told_from_prose() -> None:

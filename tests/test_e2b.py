@@ -30,7 +30,7 @@ from codeact_tools.testing.e2b_server import E2BServer, Failure
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail needs Linux")
 
-LIMITS = Limits(seconds=20, grace_seconds=0.5, memory_mb=512, files_mb=8)
+LIMITS = Limits(seconds=60, grace_seconds=30, memory_mb=512, files_mb=8)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def session(cloud: E2BServer, *tools: Any, **options: Any) -> Session:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait up to ten seconds."""
-    deadline = time.monotonic() + 10
+    """Wait up to a minute."""
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -253,36 +253,46 @@ def test_the_cloud_disappears_in_mid_call(monkeypatch: pytest.MonkeyPatch) -> No
         counter.at = {0: server.stop}
         opened = session(server, counter.count)
         with opened:
-            started = time.monotonic()
             seen = opened.run("count(0)\nwhile True: pass")
             assert seen.error is not None
             assert seen.error.name == "SandboxCrashed", seen.text
-            assert time.monotonic() - started < 15
 
 
 def test_distance_does_not_add_up(cloud: E2BServer) -> None:
-    """Ten independent calls take about one round trip, not ten."""
+    """Ten independent calls are under way together, and take about one round trip, not ten."""
+    started: list[int] = []
+    together = asyncio.Event()
 
     async def add(a: int, b: int) -> int:
-        """Add."""
+        """Add, once ten calls are there."""
+        started.append(a)
+        if len(started) % 10 == 0:
+            together.set()
+        await asyncio.wait_for(together.wait(), 30)
         return a + b
 
     with session(cloud, add) as opened:
         opened.run("import asyncio, time")
-        cloud.faults.round_trip = 0.2
-        opened.run("started = time.perf_counter(); await asyncio.gather(*(add(n, 1) for n in range(10)))")
-        assert float(opened.run("time.perf_counter() - started").result or "9") < 1.0
+        cloud.faults.round_trip = 1.0
         timed = "s = time.perf_counter(); r = await asyncio.gather(*(add(n, 1) for n in range(10)))\n"
-        assert float(opened.run(timed + "time.perf_counter() - s").result or "9") < 0.3
+        seen = opened.run(timed + "time.perf_counter() - s")
         cloud.faults.round_trip = 0.0
+        assert float(seen.result or "nan") < 8, seen.text  # one after the other they would take ten seconds
+        assert sorted(started) == list(range(10))
 
 
 def test_time_is_extended_while_an_action_runs(cloud: E2BServer) -> None:
     """A sandbox outlives its timeout while it is used, and not when it is idle."""
-    with session(cloud, timeout=1) as opened:
-        assert opened.run("import time\ntime.sleep(2.5)\n1").result == "1"
-        time.sleep(2.2)
-        assert not cloud.sandboxes, "an idle sandbox ends by itself"
+
+    def ends() -> str:
+        """Tell when the sandbox ends by itself."""
+        [machine] = cloud.sandboxes.values()
+        return machine.ends.isoformat()
+
+    with session(cloud, ends, timeout=12) as opened:
+        code = "import time\nfirst = ends()\nwhile ends() == first: time.sleep(0.2)\n'extended'"
+        assert opened.run(code).result == "'extended'"
+        wait_until(lambda: not cloud.sandboxes)  # an idle sandbox ends by itself
         seen = opened.run("1")
         assert seen.error is not None
         assert "expired" in seen.error.message
@@ -432,7 +442,7 @@ async def test_a_connection_lost_while_opening(cloud: E2BServer) -> None:
         await asyncio.to_thread(wait_until, lambda: bool(cloud.sandboxes))
         await asyncio.sleep(delay)
         cloud.drop_streams()
-        guest = await asyncio.wait_for(opening, 10)
+        guest = await asyncio.wait_for(opening, 60)
         assert len(cloud.sandboxes) == 1
         await guest.kill()
 

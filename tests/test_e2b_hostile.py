@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ if sys.platform != "linux":
 
 from codeact_tools.sandbox.e2b import E2BSandbox
 from codeact_tools.testing.e2b_server import E2BServer
-from tests.hostile.host import AT_ONCE, GONE_SECONDS, PROGRAMS, Canaries, judge, run_program
+from tests.hostile.host import AT_ONCE, PROGRAMS, Canaries, judge, run_program, wait_until_gone
 from tests.hostile.program import program_source
 
 Results = tuple[dict[str, list[str]], list[str]]
@@ -32,7 +31,7 @@ def results() -> Results:
         try:
             codes = {name: program_source(program, canaries.facts("jail")) for name, program in PROGRAMS.items()}
             reports = asyncio.run(_run_all(server, codes))
-            time.sleep(GONE_SECONDS)
+            wait_until_gone(lambda: server.sandboxes)
             harm = canaries.harm() + [f"sandbox {each} is left" for each in server.sandboxes]
         finally:
             canaries.close()
@@ -51,7 +50,7 @@ async def _run_all(server: E2BServer, codes: dict[str, str]) -> dict[str, dict[s
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_is_contained(results: Results, name: str) -> None:
     """The program gets nothing, ends in time, and the next action is right or refused by name."""
@@ -59,7 +58,7 @@ def test_the_program_is_contained(results: Results, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_host_is_unharmed(results: Results) -> None:
     """No server was reached, no file changed, the victim lives, and no sandbox is left."""
     assert results[1] == []

@@ -13,7 +13,7 @@ import pytest
 
 from codeact_tools.sandbox.bridge import CallRefused
 from codeact_tools.sandbox.guest.execution import Interpreter, _assigned
-from tests.guests import Guest, entry, running
+from tests.guests import Guest, entry, running, until
 
 ORDER = {
     "name": "Order",
@@ -118,20 +118,30 @@ async def test_sync_tools_from_threads() -> None:
 
 async def test_a_cancelled_task_cancels_its_call() -> None:
     """A timeout in the action reaches the tool on the host."""
-    cancelled = asyncio.Event()
+    under_way, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def begun() -> None:
+        await under_way.wait()
 
     async def forever() -> None:
+        under_way.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             cancelled.set()
             raise
 
-    async with running([entry("forever", kind="coroutine")], {"forever": forever}) as guest:
-        error = await failure(guest, "import asyncio\nasync with asyncio.timeout(0.05): await forever()")
+    code = (
+        "import asyncio\n"
+        "async def expire(limit):\n    await begun()\n    limit.reschedule(0)\n"
+        "async with asyncio.timeout(None) as limit:\n    task = asyncio.create_task(expire(limit))\n    await forever()"
+    )
+    tools = [entry("forever", kind="coroutine"), entry("begun", kind="coroutine")]
+    async with running(tools, {"forever": forever, "begun": begun}) as guest:
+        error = await failure(guest, code)
         assert error.type == "TimeoutError"
         assert (await guest("1")).result == "1"
-        await asyncio.wait_for(cancelled.wait(), 2)
+        await asyncio.wait_for(cancelled.wait(), 30)
 
 
 async def test_generators_stream_lazily_and_close_early() -> None:
@@ -402,10 +412,11 @@ async def test_an_interrupt_ends_the_action_and_keeps_the_state() -> None:
             "async def spin():\n    while True: pass\nawait asyncio.gather(asyncio.sleep(60), spin())",
             "while True: await asyncio.sleep(0)",
         ):
-            running_action = asyncio.create_task(guest(code))
+            running_action = asyncio.create_task(guest(f"print('begun')\n{code}"))
+            await until(lambda: "begun" in guest.answers.stdout)
             await asyncio.sleep(0.15)
             await guest.bridge.process.interrupt()
-            outcome = await asyncio.wait_for(running_action, 5)
+            outcome = await asyncio.wait_for(running_action, 30)
             assert outcome.error is not None, code
             assert outcome.error.type == "KeyboardInterrupt", code
             await guest.bridge.process.interrupt()  # between actions it is ignored
@@ -416,10 +427,12 @@ async def test_interrupts_in_quick_calls_lose_nothing() -> None:
     """Whenever the interrupt comes, the next action's calls still get their own results."""
     async with running([entry("echo")], {"echo": lambda n: n}, allow_imports=["time"]) as guest:
         for pause in range(12):
+            guest.answers.received.clear()
             action = asyncio.create_task(guest("n = 0\nwhile True:\n    n += 1\n    assert echo(n) == n"))
+            await until(lambda: guest.answers.received)
             await asyncio.sleep(0.02 + pause / 1000)
             await guest.bridge.process.interrupt()
-            outcome = await asyncio.wait_for(action, 5)
+            outcome = await asyncio.wait_for(action, 30)
             assert outcome.error is not None
             assert outcome.error.type == "KeyboardInterrupt"
             assert (await guest("[echo(n) for n in range(5)]")).result == "[0, 1, 2, 3, 4]"
@@ -428,20 +441,23 @@ async def test_interrupts_in_quick_calls_lose_nothing() -> None:
 async def test_threads_that_outlive_their_action(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread may not call or print between actions; what it printed appears in the next action."""
     monkeypatch.setattr("codeact_tools.sandbox.bridge.REST_SECONDS", 60.0)  # else it would stand still, not run on
-    async with running([entry("echo")], {"echo": lambda n: n}, allow_imports=["threading", "time"]) as guest:
+    async with running([entry("echo")], {"echo": lambda n: n}, allow_imports=["os", "threading", "time"]) as guest:
         code = """
-import threading, time
+import os, threading, time
 seen = []
 def work():
-    time.sleep(0.1)
+    while not os.path.exists('go'): time.sleep(0.01)
     print('from the thread')
     try: echo(1)
     except Exception as error: seen.append(str(error))
+    open('gone', 'w').close()
 thread = threading.Thread(target=work, daemon=True)
 thread.start()
 """
         await guest(code)
-        await asyncio.sleep(0.3)
+        await guest.bridge.put("go", b"")
+        while ("gone", 0) not in await guest.bridge.files():  # noqa: ASYNC110 - the guest sends no event
+            await asyncio.sleep(0.01)
         assert (await guest("thread.join()\nseen")).result is not None
         assert "from the thread" in guest.answers.stdout
         assert "only while an action runs" in ((await guest("seen")).result or "")

@@ -12,7 +12,7 @@ HEAVY = ["torch", "transformers", "openai", "e2b", "e2b_code_interpreter", "mkdo
 
 def output_of(code: str) -> str:
     """Run ``code`` in a fresh interpreter and return what it prints."""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True)
     return run.stdout
 
 

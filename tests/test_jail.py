@@ -222,7 +222,7 @@ print(json.dumps(answer))
 
 def on_a_machine_that_refuses(mode: str, calls: str) -> dict[str, Any]:
     """Open a sandbox in a process to which a filter refuses ``calls``, as a container's profile does."""
-    done = subprocess.run([sys.executable, "-c", REFUSING, mode, calls], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", REFUSING, mode, calls], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

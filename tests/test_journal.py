@@ -311,7 +311,7 @@ def test_a_journal_cut_off_in_its_write_ahead_log_loses_only_the_end(tmp_path: P
     assert seen[-1] in (19, 20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, 20_000))
 def test_an_exported_run_cut_off_anywhere_is_read_up_to_the_last_whole_line(cut: int) -> None:
     """Whatever is missing at the end, the whole lines before it are there."""

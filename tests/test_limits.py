@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from codeact_tools import CodeActAgent, RunLimits, tool
 from codeact_tools.errors import ConfigurationError, DefinitionError, RunLimitReached
-from codeact_tools.events import CallRetried, LimitReached, Usage
+from codeact_tools.events import CallRetried, Event, LimitReached, Usage
 from codeact_tools.models.base import Delta, Message, Sampling
 from codeact_tools.testing import ScriptedModel
 
@@ -45,7 +44,7 @@ def run(model: ScriptedModel, tools: Sequence[Any] = (), **options: Any) -> tupl
 
 
 @pytest.mark.parametrize(
-    ("limits", "name"), [({"tokens": 300}, "tokens"), ({"cost": 0.5}, "cost"), ({"seconds": 1.5}, "seconds")]
+    ("limits", "name"), [({"tokens": 300}, "tokens"), ({"cost": 0.5}, "cost"), ({"seconds": 3}, "seconds")]
 )
 def test_a_run_ends_where_it_has_used_up_what_it_may(limits: dict[str, Any], name: str) -> None:
     """Tokens and cost are checked before each reply, seconds all the time; event and error say which."""
@@ -109,19 +108,27 @@ def test_a_tool_may_be_called_so_often_only() -> None:
 async def test_calls_of_a_tool_with_a_rate_wait_for_their_turn() -> None:
     """Calls that come together start one after the other, as far apart as the rate says."""
     loop = asyncio.get_running_loop()
+    begun: list[float] = []
     starts: list[float] = []
 
-    @tool(rate=20)
+    def listen(event: Event) -> None:
+        if event.type == "action_started":
+            begun.append(loop.time())
+
+    @tool(rate=10)
     async def ping(n: int) -> int:
         """Ping."""
         starts.append(loop.time())
         return n
 
     code = "import asyncio\nprint(await asyncio.gather(*(ping(n) for n in range(4))))"
-    agent = CodeActAgent([ping], model=ScriptedModel([action(code), "Done."]), sandbox="local", check="off")
-    done = await agent.arun("Ping.")
-    assert next(e.observation.stdout for e in done.events if e.type == "action_finished") == "[0, 1, 2, 3]\n"
-    assert all(later - earlier >= 0.04 for earlier, later in itertools.pairwise(starts))
+    script = [action("'the sandbox is open'"), action(code), "Done."]
+    agent = CodeActAgent([ping], model=ScriptedModel(script), sandbox="local", check="off")
+    done = await agent.arun("Ping.", on_event=listen)
+    seen = [event.observation.stdout for event in done.events if event.type == "action_finished"]
+    assert seen[1] == "[0, 1, 2, 3]\n"
+    assert len(starts) == 4
+    assert all(start - begun[1] >= turn / 10 - 0.001 for turn, start in enumerate(sorted(starts)))
 
 
 def test_transient_errors_are_tried_again_and_others_are_not() -> None:

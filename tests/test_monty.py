@@ -20,7 +20,7 @@ from tests.shop import SHOP
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Session]:
     """One session for the tests that do not break it."""
-    with Session(tools=SHOP, sandbox="monty", check="off", limits={"seconds": 2, "output_kb": 8}) as session:
+    with Session(tools=SHOP, sandbox="monty", check="off", limits={"seconds": 60, "output_kb": 8}) as session:
         yield session
 
 
@@ -98,7 +98,7 @@ def test_the_model_is_told_what_it_works_with() -> None:
 
 def test_the_time_limit_holds() -> None:
     """Waiting is interrupted and keeps the variables; computing is ended and loses them, by name both times."""
-    with Session(sandbox="monty", check="off", limits={"seconds": 0.5, "grace_seconds": 0.3}) as session:
+    with Session(sandbox="monty", check="off", limits={"seconds": 2, "grace_seconds": 3}) as session:
         session.run("x = 1")
         waited = session.run("import time\ntime.sleep(60)")
         assert waited.error is not None

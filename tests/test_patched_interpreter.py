@@ -70,7 +70,7 @@ async def test_a_patch_holds_for_the_actions_that_follow() -> None:
 )
 async def test_what_goes_deeper_is_right_or_refused_by_name(patch: str) -> None:
     """An action that breaks what the guest is made of may lose its session, and then the host names the reason."""
-    async with running(allow_imports=["gc", "json"], seconds=3) as guest:
+    async with running(allow_imports=["gc", "json"], seconds=3, grace_seconds=1) as guest:
         try:
             await guest(patch)
             result = (await guest("1 + 1")).result

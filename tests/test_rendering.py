@@ -293,7 +293,7 @@ def registry_of(count: int) -> ToolRegistry:
 MANY = registry_of(30)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(min_value=0, max_value=4000))
 def test_the_budget_is_kept(budget: int) -> None:
     """The text is never longer than the budget, unless all tools are down to their names; every tool is there."""

@@ -164,8 +164,9 @@ def test_an_exported_run_is_a_test(journal: Journal, tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
     assert subprocess.run(command, cwd=root, capture_output=True, check=False).returncode == 0
     lines = [json.loads(line) for line in (folder / "shop.jsonl").read_text().splitlines()]
+    number = next(each["event"]["call"]["id"] for each in lines if (each["data"] or {}).get("args") == [2])
     for line in lines:
-        if line["kind"] == "tool_returned" and (line["data"] or {}).get("args") == [2]:
+        if line["kind"] == "tool_returned" and line["event"]["call"]["id"] == number:
             line["data"]["answer"] = {"value": 5.0}
     (folder / "shop.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     failed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -280,7 +281,7 @@ def test_the_way_of_a_paused_run(shop: Path, tmp_path: Path, capsys: pytest.Capt
     assert "waits for a decision about call 1 (wipe" in capsys.readouterr().err
     assert main(["runs", "list"]) == 0
     listed = capsys.readouterr().out
-    assert "waits     Wipe x." in listed
+    assert "waits      Wipe x." in listed
     run = listed.split()[0]
     assert main(["runs", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "waits"
@@ -295,10 +296,12 @@ def test_the_way_of_a_paused_run(shop: Path, tmp_path: Path, capsys: pytest.Capt
     ended = capsys.readouterr()
     assert ended.out == "Gone.\n"
     assert "y is gone" in ended.err
+    assert main(["runs", "show", run]) == 0
+    assert capsys.readouterr().out.count("! wipe allowed with other arguments") == 1
     assert main(["resume", run]) == 0
     assert capsys.readouterr().out == "Gone.\n"
     assert main(["replay", "last"]) == 0
-    assert "the same in 1 actions and 1 tool calls" in capsys.readouterr().out
+    assert "the same in 1 action and 1 tool call." in capsys.readouterr().out
     assert main(["replay", run, "-t", str(shop)]) == 0
     capsys.readouterr()
     assert main(["runs", "export", run]) == 0
@@ -319,7 +322,7 @@ def test_options_of_a_resumed_run_can_be_set_back(shop: Path, capsys: pytest.Cap
     """What is given counts, also where it is what a run has by default."""
     assert main(["run", "-t", str(shop), "--approve", "pause", "--max-turns", "1", "Wipe x."]) == 5
     assert main(["resume", "last", "--approve", "allow"]) == 1
-    assert "all its 1 turns" in capsys.readouterr().err
+    assert "all its 1 turn and" in capsys.readouterr().err
     assert main(["resume", "last", "--max-turns", "10", "--approve", "auto"]) == 0
 
 
@@ -357,6 +360,15 @@ def test_wrong_runs_are_named(arguments: list[str], words: str, capsys: pytest.C
     """A line on stderr, and exit code 2."""
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_an_empty_journal_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rather than nothing at all, or that there is no run of the name 'last'."""
+    assert main(["runs", "list"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err.endswith("holds no run yet.\n")) == ("", True)
+    assert main(["runs", "show", "last"]) == 2
+    assert "holds no run yet." in capsys.readouterr().err
 
 
 def test_no_journal_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +423,7 @@ def test_calls_that_came_together_are_asked_about_in_turn() -> None:
         done = subprocess.run(
             [sys.executable, "-c", program] if typed is not None else
             ["/bin/sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, program],
-            input=typed, capture_output=True, check=True, timeout=60,
+            input=typed, capture_output=True, check=True, timeout=200,
         )  # fmt: skip
         assert done.stdout.decode() == said
 

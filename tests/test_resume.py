@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import make_dataclass
 from datetime import date
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -247,23 +249,43 @@ def test_parallel_calls_are_told_apart(shop: Shop, journal: Journal) -> None:
     assert len(shop.effects) == count == 7
 
 
-def test_random_numbers_clock_and_sets_are_the_same_again(shop: Shop, journal: Journal) -> None:
-    """Randomness is seeded, ``time`` goes on from then, and sets have their order, so the action goes the same way."""
+def test_random_numbers_and_sets_are_the_same_again(shop: Shop, journal: Journal) -> None:
+    """Randomness is seeded and sets have their order, so the action goes the same way."""
     code = (
-        "import random, time, uuid\n"
-        "print(random.random(), uuid.uuid4(), int(time.time()), date.today(), {'a', 'b', 'c', 'd'})\n"
+        "import random, uuid\n"
+        "print(random.random(), uuid.uuid4(), {'a', 'b', 'c', 'd'})\n"
         "order(f'{random.random()} {uuid.uuid4()}')"
     )
+    run = cut_off(shop, journal, code)
+    done = agent(shop, journal, "Done.").resume(run)
+    assert not [event for event in done.events if isinstance(event, Diverged)]
+    assert len(shop.effects) == 1
+
+
+def test_the_clock_goes_on_from_then(shop: Shop, journal: Journal) -> None:
+    """Days later, ``time`` and ``date.today()`` of an action that runs again start at the moment that is on record."""
 
     @tool
     def today() -> date:
         """Return the day."""
         raise NotImplementedError
 
-    run = cut_off(shop, journal, code, tools=[*shop.tools(), today])
-    done = agent(shop, journal, "Done.", tools=[*shop.tools(), today]).resume(run)
-    assert not [event for event in done.events if isinstance(event, Diverged)]
-    assert len(shop.effects) == 1
+    tools = [*shop.tools(), today]
+    code = "import time\nbefore, day, after = time.time(), date.today(), time.time()"
+    run = cut_off(shop, journal, code, tools=tools)
+    long_ago = Journal(journal.store.path.with_name("long_ago.sqlite3"))  # type: ignore[attr-defined]
+    for record in journal.store.read(run):
+        long_ago.store.append(run, record._replace(at=record.at - 40 * 86_400), durable=False)
+    (then,) = (record.at for record in long_ago.store.read(run) if record.kind == "action_started")
+    show = "from datetime import date as d\n"
+    show += "print(before, after, d.fromtimestamp(before) <= day <= d.fromtimestamp(after))"
+    started = time.monotonic()
+    done = agent(shop, long_ago, action(show), "Done.", tools=tools).resume(run)
+    took = time.monotonic() - started
+    (seen,) = [event.observation.stdout for event in done.events if event.type == "action_finished"]
+    before, after, same_day = seen.split()
+    assert then - 0.001 <= float(before) <= float(after) <= then + took + 0.001
+    assert same_day == "True"
 
 
 def test_two_runs_have_different_random_numbers(shop: Shop, journal: Journal) -> None:
@@ -306,6 +328,38 @@ def test_changed_tools_are_named(shop: Shop, journal: Journal) -> None:
     with pytest.raises(RunDiverged, match="order is gone"):
         agent(shop, journal, "Done.", tools=[shop.look]).resume(run)
     assert agent(shop, journal, "Done.").resume(run).answer == "Done."
+
+
+def test_changed_types_are_named(shop: Shop, journal: Journal) -> None:
+    """So are fields of what its tools take and give, however deep; what is only described anew is the same."""
+
+    def stock(*, cents: bool = False, unit: bool = False, doc: str = "A price.", colours: str = "RED BLUE") -> Any:
+        colour = Enum("Colour", colours)  # type: ignore[misc]
+        price = make_dataclass(
+            "Price", [("amount", int if cents else float), *([("unit", str, "EUR")] if unit else [])]
+        )
+        price.__doc__ = doc
+        item = make_dataclass("Item", [("name", str), ("price", price), ("colour", colour)])
+
+        @tool
+        def find(name: str) -> Any:
+            """Find something."""
+            return item(name, price(1), next(iter(colour)))
+
+        find.__annotations__["return"] = item
+        return tool(find)
+
+    first = agent(shop, journal, action("x = find('tea')"), GONE, tools=[stock()])
+    with pytest.raises(ModelUnavailable):
+        first.run("Find tea.")
+    for options, change in [
+        ({"cents": True}, "the field Price.amount was 'float' and is 'int'"),
+        ({"unit": True}, "the field Price.unit was not there and is 'str = \"EUR\"'"),
+        ({"colours": "RED GREEN"}, "the members of Colour were RED=1, BLUE=2 and are RED=1, GREEN=2"),
+    ]:
+        with pytest.raises(RunDiverged, match=re.escape(change)):
+            agent(shop, journal, "Done.", tools=[stock(**options)]).resume("last")  # type: ignore[arg-type]
+    assert agent(shop, journal, "Done.", tools=[stock(doc="What it costs.")]).resume("last").answer == "Done."
 
 
 def test_more_turns_are_a_reason_to_resume(shop: Shop, journal: Journal) -> None:
@@ -488,9 +542,8 @@ def test_a_killed_sandbox_is_rebuilt_and_the_action_goes_on(shop: Shop, journal:
         """Kill the guest, the first time."""
         if not context.state.get("killed") and "killed" not in shop.effects:
             shop.effects.append("killed")
-            victim = guests()[-1]
-            threading.Timer(0.05, os.kill, (victim, signal.SIGKILL)).start()
-            time.sleep(0.3)
+            os.kill(guests()[-1], signal.SIGKILL)
+            time.sleep(0.3)  # the host hears of the end while the call is under way, or else right after it
         return "alive"
 
     script = [action("a = order('tea')"), action("b = order('milk')\nc = kill()\nprint(a, b, c)"), "Done."]

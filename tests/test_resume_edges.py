@@ -223,6 +223,66 @@ def test_an_action_that_had_begun_is_not_refused_afterwards(journal: Journal) ->
     assert "nothing happened" not in shown(again)[-1]
 
 
+@pytest.mark.parametrize(
+    ("output_type", "answer"),
+    [
+        (bytes, b"\xff\x00>>?"),
+        (dict[str, bytes], {"a": b"\xfe"}),
+        (float, float("inf")),
+        (list[date], [date(2026, 1, 2)]),
+    ],
+    ids=["bytes", "nested bytes", "inf", "dates"],
+)
+def test_a_typed_answer_survives_the_resume_of_a_finished_run(journal: Journal, output_type: Any, answer: Any) -> None:
+    """It is what it was, also where JSON has no form of its own for it."""
+    code = f"final_answer({answer!r})".replace("inf", "float('inf')").replace("datetime.", "")
+    code = code if output_type != list[date] else "final_answer([date(2026, 1, 2)])"
+    done = agent(journal, action(code)).run("Answer.", output_type=output_type)
+    assert done.answer == answer
+    again = agent(journal).resume("last", output_type=output_type)
+    assert again.answer == answer
+    assert type(again.answer) is type(answer)
+
+
+def test_a_large_result_is_recorded_once(journal: Journal) -> None:
+    """And so are large arguments; the events that the journal gives back have them all the same."""
+
+    @tool(read_only=True)
+    def mirror(text: str) -> str:
+        """Give the text back.
+
+        Args:
+            text: Any.
+        """
+        return text[::-1]
+
+    done = agent(journal, action("seen = mirror('ab' * 20_000)"), "Done.", tools=[mirror]).run("Mirror.")
+    size = sum(len(repr(record)) for record in journal.store.read(done.run_id))
+    assert 120_000 < size < 140_000, "twice the arguments: as values, and as they went over the bridge; once the result"
+    seen = journal.read(done.run_id)
+    (returned,) = [each.event for each in seen if each.event.type == "tool_returned"]
+    (finished,) = [each.event for each in seen if each.event.type == "action_finished"]
+    assert returned.call.arguments == {"text": "ab" * 20_000}
+    assert finished.observation.calls == (returned.call,)
+    assert returned.call.result == "ba" * 20_000
+
+
+def test_a_value_that_only_looks_like_its_json_is_kept_as_it_is(journal: Journal) -> None:
+    """What stands in the event is taken for the answer only where the two are the same."""
+
+    @tool(read_only=True)
+    def values() -> list[Any]:
+        """Give some values."""
+        return [(1, 2), date(2026, 1, 2), Decimal("1.50"), b"x", {1: "a"}, 1.0, True, None, float("inf")]
+
+    first = [action("seen = values()"), GONE]
+    with pytest.raises(ModelUnavailable):
+        agent(journal, *first, tools=[values]).run("Look.")
+    done = agent(journal, action("print(seen)"), "Done.", tools=[values]).resume("last")
+    expected = "[(1, 2), datetime.date(2026, 1, 2), Decimal('1.50'), b'x', {1: 'a'}, 1.0, True, None, inf]"
+    assert shown(done)[-1] == expected
+
+
 @pytest.mark.parametrize("kind", ["run", "message", "turn_started"])
 def test_records_of_a_newer_version_are_named(journal: Journal, kind: str) -> None:
     """A format, an event or a record that is not known is an error of that run; the list of runs still works."""
@@ -231,7 +291,7 @@ def test_records_of_a_newer_version_are_named(journal: Journal, kind: str) -> No
     for record in journal.store.read(run):
         if record.kind == kind:
             event = None if record.event is None else {"type": "future", "x": 1}
-            record = record._replace(event=event, data={"format": 2})
+            record = record._replace(event=event, data={"format": 3})
         newer.store.append(run, record, durable=False)
     assert [each.run_id for each in newer.runs()] == [run]
     with pytest.raises(JournalError, match=rf"\({kind}\) cannot be read by this version"):
@@ -264,17 +324,19 @@ def test_a_secret_that_is_gone_is_not_sent_as_its_mark(journal: Journal) -> None
 
 def test_a_thread_that_ends_late_does_not_disturb_who_goes_on(journal: Journal) -> None:
     """A tool that was given up with its run may end while the run is resumed; nothing is called twice."""
-    gate = threading.Event()
+    begun, gate = threading.Event(), threading.Event()
 
     @tool
     def slow() -> int:
         """Take long."""
-        gate.wait(20)
+        begun.set()
+        gate.wait(60)
         EFFECTS.append("slow")
         return 1
 
     with pytest.raises(RunLimitReached):
-        agent(journal, action("print(slow())"), tools=[slow], run_limits={"seconds": 0.7}).run("Wait.")
+        agent(journal, action("print(slow())"), tools=[slow], run_limits={"seconds": 4}).run("Wait.")
+    assert begun.is_set()
 
     def approve(_: Any) -> Done:
         gate.set()

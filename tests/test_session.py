@@ -110,7 +110,7 @@ def test_a_wrong_result_names_the_field_for_the_developer(session: Session) -> N
 
 def test_time_limit_keeps_the_state() -> None:
     """An action past its time is interrupted, and the variables are still there."""
-    with Session(sandbox="local", limits={"seconds": 0.5}, check="off") as session:
+    with Session(sandbox="local", limits={"seconds": 2, "grace_seconds": 30}, check="off") as session:
         session.run("kept = 41")
         seen = session.run("while True: pass")
         assert seen.error is not None

@@ -42,7 +42,10 @@ def _is_installed() -> bool:
         return False
 
 
-pytestmark = pytest.mark.skipif(not _is_installed(), reason="the plugin's entry point is not installed")
+pytestmark = [
+    pytest.mark.skipif(not _is_installed(), reason="the plugin's entry point is not installed"),
+    pytest.mark.timeout(900),  # the first of them builds the site
+]
 
 
 def build(site: Path, *arguments: str) -> None:
@@ -292,7 +295,8 @@ def test_dark_mode(reader: Reader) -> None:
     page = reader.open("")
     assert brightness(page) > 200
     page.get_by_title("Switch to dark mode").click()
-    page.wait_for_timeout(300)
+    colours = "getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).slice(0, 3)"
+    page.wait_for_function(f"{colours}.every(each => each < 80)")
     assert brightness(page) < 80
     reader.open("catalog/calendar/add_working_days/")
     assert brightness(page) < 80

@@ -183,7 +183,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @given(st.sampled_from(WIRES), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_tables_are_refused_by_name(wire: Any, data: st.DataObject) -> None:
     """Whatever a guest puts in the place of a part, the host gets a table or a WireError."""

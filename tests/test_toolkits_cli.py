@@ -136,6 +136,15 @@ def test_a_new_toolkit_is_gold_before_it_is_installed(
     assert capsys.readouterr().out.startswith("weather_maps: 1 tools, level gold\n")
 
 
+@pytest.mark.usefixtures("bank")
+def test_a_name_that_an_installed_toolkit_has_is_pointed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before somebody installs both and can use neither; it is written all the same."""
+    assert main(["toolkits", "new", "bank", "--directory", str(tmp_path)]) == 0
+    assert "warning: the distribution 'bank-tools' has a toolkit 'bank' already" in capsys.readouterr().err
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """Not even an empty folder is taken for free."""
     made = write_toolkit("weather", tmp_path)

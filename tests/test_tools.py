@@ -9,7 +9,6 @@ import contextvars
 import functools
 import inspect
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
@@ -382,40 +381,44 @@ async def test_synchronous_tools_run_beside_the_loop() -> None:
     """A tool that blocks does not block the loop, and sees the caller's context variables."""
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("set")
+    loop, looped = asyncio.get_running_loop(), threading.Event()
+    all_here = threading.Barrier(20, timeout=60)
 
     def block() -> tuple[str, bool]:
-        time.sleep(0.05)
+        all_here.wait()
+        loop.call_soon_threadsafe(looped.set)
+        assert looped.wait(60)
         return variable.get(), threading.current_thread() is threading.main_thread()
 
-    started = time.perf_counter()
     results = await asyncio.gather(*(call(spec_of(block)) for _ in range(20)))
     assert results == [("set", False)] * 20
-    assert time.perf_counter() - started < 0.8
 
 
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_timeouts(is_async: bool) -> None:
     """A tool that takes too long is given up, on the loop and in a thread."""
+    given_up = threading.Event()
 
     @tool(timeout=0.05)
     async def slow() -> None:
-        await asyncio.sleep(5)
+        await asyncio.sleep(600)
 
     @tool(timeout=0.05)
     def blocking() -> None:
-        time.sleep(0.3)
+        given_up.wait(60)
 
     with pytest.raises(ToolTimeout, match=r"took longer than 0.05 s"):
         await call(spec_of(slow if is_async else blocking))
+    given_up.set()
 
 
 async def test_a_tools_own_timeout_error_is_its_failure() -> None:
     """A TimeoutError that the tool raises itself is not mistaken for the tool's timeout."""
 
-    @tool(timeout=5)
+    @tool(timeout=60)
     async def inner() -> None:
         async with asyncio.timeout(0.01):
-            await asyncio.sleep(1)
+            await asyncio.sleep(60)
 
     with pytest.raises(ToolFailed, match="TimeoutError"):
         await call(spec_of(inner))
@@ -423,16 +426,17 @@ async def test_a_tools_own_timeout_error_is_its_failure() -> None:
 
 async def test_cancellation_reaches_an_async_tool() -> None:
     """Cancelling the call cancels the tool."""
-    stopped = asyncio.Event()
+    started, stopped = asyncio.Event(), asyncio.Event()
 
     async def wait() -> None:
+        started.set()
         try:
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         finally:
             stopped.set()
 
     task = asyncio.create_task(call(spec_of(wait)))
-    await asyncio.sleep(0.01)
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

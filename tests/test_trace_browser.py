@@ -81,7 +81,7 @@ class Reader:
             for (const fold of folds) { fold.render?.(); fold.open = true; }
             more = folds.length > 0;
         } }""")
-        self.page.wait_for_timeout(50)
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def shoot(self, name: str) -> None:
         """Keep a picture, where somebody wants to look."""

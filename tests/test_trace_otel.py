@@ -24,7 +24,7 @@ from codeact_tools.errors import ConfigurationError
 from codeact_tools.events import EVENT_ADAPTER, Recorded
 from codeact_tools.tracing import Recorder
 from codeact_tools.tracing.otel import CAPTURE_CONTENT, OpenTelemetrySink, export
-from codeact_tools.tracing.otlp import send
+from codeact_tools.tracing.otlp import in_short, send
 
 from .trace_runs import START, full_run, hostile_run, long_run
 
@@ -364,6 +364,27 @@ def test_a_collector_that_refuses_is_named(collector: tuple[str, type[Collector]
     handler.status = 400
     with pytest.raises(ConfigurationError, match=rf"{address}/v1/traces' does not take the spans.*; set --endpoint"):
         send(full_run(), endpoint=f"{address}/v1/traces")
+
+
+@pytest.mark.parametrize(
+    ("complaint", "cause"),
+    [
+        (
+            "Transient error HTTPConnectionPool(host='x', port=4318): Max retries exceeded with url: /v1/traces "
+            "(Caused by NewConnectionError('<...>: [Errno 111] Connection refused')) "
+            "encountered while exporting span batch, retrying in 0.93s.",
+            "Connection refused",
+        ),
+        (
+            '... (Caused by NameResolutionError("...: ([Errno -2] Name or service not known)"))',
+            "Name or service not known",
+        ),
+        ("Failed to export, code: 404, reason: Not Found", "Failed to export, code: 404, reason: Not Found"),
+    ],
+)
+def test_what_the_exporter_logs_is_said_in_short(complaint: str, cause: str) -> None:
+    """The cause alone, on one line."""
+    assert in_short(complaint) == cause
 
 
 def test_the_command_sends_a_run(

@@ -19,7 +19,7 @@ while True:
 
 async def test_the_arguments_of_one_action_are_bounded_together() -> None:
     """Many large arguments end the action by a named limit, and its variables are kept."""
-    async with running([entry("keep", "text: str")], {"keep": len}, traffic_mb=4, seconds=20) as guest:
+    async with running([entry("keep", "text: str")], {"keep": len}, traffic_mb=4) as guest:
         assert (await guest("keep('x' * 3_000_000)")).result == "3000000"
         assert (await guest("keep('x' * 3_000_000)")).result == "3000000"  # each action has the whole of it
         with pytest.raises(LimitExceeded, match="more than 4 MiB of arguments and output") as caught:
@@ -30,6 +30,6 @@ async def test_the_arguments_of_one_action_are_bounded_together() -> None:
 
 async def test_a_guest_that_does_not_read_its_answers_is_ended() -> None:
     """Answers do not pile up for a guest that calls and never listens."""
-    async with running([entry("large")], {"large": lambda: "x" * 4_000_000}, allow_imports=["os"], seconds=20) as guest:
+    async with running([entry("large")], {"large": lambda: "x" * 4_000_000}, allow_imports=["os"]) as guest:
         with pytest.raises(ProtocolViolation, match="does not read the answers"):
             await guest(SILENT)

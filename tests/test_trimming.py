@@ -259,7 +259,7 @@ COUNTERS: dict[str, Count] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     dialect=st.sampled_from([*DIALECTS.values()]),
     tasks=st.lists(st.lists(TURN, max_size=12), min_size=1, max_size=3),

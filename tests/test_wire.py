@@ -246,7 +246,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_value_survives_the_round_trip(value: object) -> None:
     """What the host sends and gets back is the same value, of the same type, to the last bit."""
     inside, back = there_and_back(value)
@@ -554,7 +554,7 @@ GARBAGE = st.recursive(
 
 
 @given(GARBAGE)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_garbage_is_refused_by_name(value: Any) -> None:
     """Whatever JSON arrives, decoding it gives a value or a WireError, never another exception."""
     with contextlib.suppress(WireError):

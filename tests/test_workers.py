@@ -13,12 +13,13 @@ import time
 
 import pytest
 
-from codeact_tools import Session
+from codeact_tools import Session, _workers
 from codeact_tools._workers import run_in_worker
 from codeact_tools.errors import SandboxCrashed
 from codeact_tools.events import ActionFinished, Event, ToolCalled, ToolReturned
 from codeact_tools.sandbox.channel import Channel
 from codeact_tools.testing import UnconfinedSandbox
+from tests.guests import until
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
@@ -26,12 +27,6 @@ tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="
 def whoami() -> str:
     """Tell the tenant and the kind of thread."""
     return f"{tenant.get()}, {threading.current_thread() is threading.main_thread()}"
-
-
-def sleep(seconds: float) -> float:
-    """Block a thread."""
-    time.sleep(seconds)
-    return seconds
 
 
 def promise(value: int) -> int:
@@ -45,17 +40,21 @@ def promise(value: int) -> int:
 
 
 def in_worker() -> int:
-    """The identity of the thread that runs the work."""
+    """The identity of the thread that runs the work, once it waits for more."""
     found: list[int] = []
-    done = threading.Event()
+    go = threading.Event()
 
     def work() -> None:
+        go.wait(30)
         found.append(threading.get_ident())
-        done.set()
 
     run_in_worker(work)
-    assert done.wait(5)
-    time.sleep(0.01)  # the thread puts itself back after the work
+    others = set(_workers._idle)
+    go.set()
+    deadline = time.monotonic() + 30
+    while not set(_workers._idle) - others:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
     return found[0]
 
 
@@ -64,7 +63,7 @@ def test_threads_are_used_again() -> None:
     assert in_worker() == in_worker()
     blocked = [threading.Event() for _ in range(50)]
     for event in blocked:
-        run_in_worker(lambda event=event: event.wait(10) and None)  # type: ignore[misc]
+        run_in_worker(lambda event=event: event.wait(60) and None)  # type: ignore[misc]
     in_worker()
     for event in blocked:
         event.set()
@@ -72,8 +71,8 @@ def test_threads_are_used_again() -> None:
 
 def test_the_interpreter_does_not_wait_for_them() -> None:
     """A tool that hangs does not keep the process from its end."""
-    code = "import time\nfrom codeact_tools._workers import run_in_worker\nrun_in_worker(lambda: time.sleep(60))"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+    code = "import time\nfrom codeact_tools._workers import run_in_worker\nrun_in_worker(lambda: time.sleep(600))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
 
 
 def test_a_forked_process_starts_its_own() -> None:
@@ -98,36 +97,48 @@ async def test_tools_see_the_callers_context() -> None:
 
 
 async def test_a_blocking_tool_does_not_hold_up_the_loop() -> None:
-    """While a synchronous tool sleeps, the caller's event loop goes on, and so do other calls."""
-    ticks = 0
+    """While synchronous tools block, the caller's event loop goes on, and so do other calls."""
+    met, ticked = threading.Event(), threading.Event()
+    barrier = threading.Barrier(8, met.set, timeout=60)
+
+    def meet(number: int) -> bool:
+        """Wait for seven others, and for the loop."""
+        barrier.wait()
+        return ticked.wait(60)
 
     async def tick() -> None:
-        nonlocal ticks
-        while True:
+        await until(met.is_set)
+        for _ in range(5):
             await asyncio.sleep(0.01)
-            ticks += 1
+        ticked.set()
 
-    async with Session(tools=[sleep], sandbox=UnconfinedSandbox(), check="off", allow_imports=["*"]) as session:
+    async with Session(tools=[meet], sandbox=UnconfinedSandbox(), check="off", allow_imports=["*"]) as session:
         ticking = asyncio.ensure_future(tick())
         imports = "from concurrent.futures import ThreadPoolExecutor as Pool\n"
-        code = imports + "with Pool(8) as pool: r = list(pool.map(sleep, [0.3] * 8))\nr"
-        started = time.perf_counter()
-        seen = await session.arun(code)
+        seen = await session.arun(imports + "with Pool(8) as pool: r = list(pool.map(meet, range(8)))\nr")
         ticking.cancel()
-    assert seen.result == str([0.3] * 8)
-    assert time.perf_counter() - started < 2.0
-    assert ticks > 5
+    assert seen.result == str([True] * 8)
 
 
 async def test_a_call_that_is_given_up_is_recorded_as_such() -> None:
     """The late result of a thread that cannot be stopped goes nowhere; the record says that the call was cancelled."""
-    options = {"seconds": 0.3, "grace_seconds": 1}
-    async with Session(tools=[sleep], sandbox=UnconfinedSandbox(), check="off", limits=options) as session:
-        seen = await session.arun("kept = 1\nsleep(1.0)")
+    go, ended = threading.Event(), threading.Event()
+
+    def block() -> int:
+        """Block a thread."""
+        go.wait(60)
+        ended.set()
+        return 1
+
+    options = {"seconds": 3, "grace_seconds": 30}
+    async with Session(tools=[block], sandbox=UnconfinedSandbox(), check="off", limits=options) as session:
+        seen = await session.arun("kept = 1\nblock()")
         assert seen.error is not None
         assert seen.error.name == "seconds"
         assert [call.error for call in seen.calls] == ["cancelled"]
-        await asyncio.sleep(1.0)
+        go.set()
+        assert await asyncio.to_thread(ended.wait, 30)
+        await asyncio.sleep(0.1)  # the result is on its way
         assert (await session.arun("kept")).result == "1"
 
 
@@ -179,7 +190,7 @@ async def test_a_channel_hands_over_what_arrives() -> None:
     heard: list[bytes] = []
     channel.listen(heard.append)
     theirs.send(b"one")
-    await asyncio.sleep(0.01)
+    await until(lambda: heard)
     channel.deafen()
     theirs.send(b"two")
     await asyncio.sleep(0.01)
@@ -187,7 +198,7 @@ async def test_a_channel_hands_over_what_arrives() -> None:
     assert channel.pending()
     channel.listen(heard.append)
     theirs.close()
-    await asyncio.sleep(0.01)
+    await until(lambda: len(heard) == 3)
     assert heard == [b"one", b"two", b""]
     channel.close()
 

@@ -34,7 +34,7 @@ class ContractBase:
     """The guest is a `MeteredGuest`, so ``Limits.cpu_seconds`` holds. Otherwise a session that asks for it is
     refused."""
 
-    limits: ClassVar[dict[str, Any]] = {"seconds": 20, "grace_seconds": 1, "memory_mb": 512, "files_mb": 8}
+    limits: ClassVar[dict[str, Any]] = {"seconds": 60, "grace_seconds": 30, "memory_mb": 512, "files_mb": 8}
     """Of the sessions in the tests."""
 
     def sandbox(self) -> Sandbox:
@@ -96,7 +96,7 @@ class ContractBase:
         asyncio.run(test)
 
     @staticmethod
-    def soon(condition: Any, seconds: float = 3.0) -> bool:
+    def soon(condition: Any, seconds: float = 30.0) -> bool:
         """Whether the condition comes true in time."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -164,7 +164,7 @@ def test_the_present_time() -> None:
     """To the second, with the zone's offset."""
     now = current_time("Asia/Tokyo")
     assert now.utcoffset() == timedelta(hours=9)
-    assert abs(now - datetime.now(UTC)) < timedelta(seconds=10)
+    assert abs(now - datetime.now(UTC)) < timedelta(seconds=60)
     assert now.microsecond == 0
 
 

@@ -305,7 +305,7 @@ def test_parquet_of_every_kind(root: Path, context: ToolContext) -> None:
 
 
 @given(content=st.binary(max_size=300), keep=st.integers(0, 2000), suffix=st.sampled_from(SUFFIXES))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_garbage_is_an_error_of_its_own(
     root: Path, context: ToolContext, content: bytes, keep: int, suffix: str
 ) -> None:

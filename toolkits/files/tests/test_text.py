@@ -53,7 +53,7 @@ def test_lines_of_a_file(root: Path, context: ToolContext) -> None:
 
 
 @given(lines=LINES, end=st.sampled_from(["\n", "\r\n", "\r"]), ended=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_what_is_read_is_what_was_written(
     root: Path, context: ToolContext, lines: list[str], end: str, ended: bool
 ) -> None:
@@ -315,7 +315,7 @@ TEXTS = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12).map("\n".joi
 
 @pytest.mark.skipif(PATCH is None, reason="there is no program patch")
 @given(old=TEXTS, new=TEXTS, around=st.integers(0, 3))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_a_difference_is_a_patch(root: Path, context: ToolContext, old: str, new: str, around: int) -> None:
     """The program ``patch`` makes the new text of the old one with it."""
     (root / "old.txt").write_text(old)

@@ -163,6 +163,6 @@ def _runner(user: pwd.struct_passwd | None) -> Callable[[list[str | Path]], None
 
     def run(command: list[str | Path]) -> None:
         quiet: dict[str, Any] = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
-        subprocess.run(command, check=True, cwd="/", timeout=60, **quiet, **account)
+        subprocess.run(command, check=True, cwd="/", timeout=200, **quiet, **account)
 
     return run

@@ -125,11 +125,11 @@ def test_a_locked_file_is_worth_another_try(tmp_path: Path) -> None:
     """The message tells waiting from repairing."""
     import sqlite3
 
-    shop = sqlite_file(tmp_path / "shop.db", SHOP).having(seconds=0.3)
+    shop = sqlite_file(tmp_path / "shop.db", SHOP)
     other = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(SqlError, match=r"others hold it; try again later|stopped after"):
-        shop.query("SELECT * FROM orders")
+        shop.having(seconds=0.3).query("SELECT * FROM orders")
     other.close()
     assert shop.value("SELECT COUNT(*) FROM orders") == 24
 

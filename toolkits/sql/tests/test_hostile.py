@@ -118,7 +118,7 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=8).map(" ".join))
 def test_no_text_changes_a_sqlite_file(sqlite: Opened, text: str) -> None:
     """Whatever it is made of: rows come, or an error of ours, and the file is what it was."""

@@ -34,9 +34,9 @@ def batches(database: Opened, text: str, size: int = 500) -> Any:
 @pytest.mark.parametrize("text", [ENDLESS, CARTESIAN], ids=["recursion", "cartesian product"])
 def test_a_statement_that_never_ends_is_stopped(make: Any, text: str) -> None:
     """By the database itself: the next call finds it idle."""
-    database = make(NUMBERS).having(seconds=0.4)
+    database = make(NUMBERS)
     with pytest.raises(QueryTimeout, match=r"stopped after 0\.4 s; make it cheaper"):
-        database.query(text)
+        database.having(seconds=0.4).query(text)
     if database.product == "postgresql":
         active = "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%RECURSIVE%' AND pid <> "
         assert database.value(active + "pg_backend_pid()") == 0
@@ -147,9 +147,9 @@ def test_batches_of_large_rows_are_smaller(shop: Opened) -> None:
 
 def test_the_time_of_a_stream_is_the_database_s(shop: Opened) -> None:
     """An action may think as long as it likes between two batches; a slow database is stopped."""
-    stream = batches(shop.having(seconds=0.5), "SELECT id FROM orders ORDER BY id", 5)
+    stream = batches(shop.having(seconds=2), "SELECT id FROM orders ORDER BY id", 5)
     next(stream)
-    threading.Event().wait(0.7)
+    threading.Event().wait(2.2)
     assert len(next(stream)) == 5
     stream.close()
     with pytest.raises(QueryTimeout):

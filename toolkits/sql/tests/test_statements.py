@@ -160,7 +160,7 @@ SIMPLE = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(value=SIMPLE, other=SIMPLE)
 def test_parameters_never_change_the_statement(sqlite: Opened, value: Any, other: Any) -> None:
     """Whatever the values are, SQLite compiles the same program, and the drivers get the same text."""
@@ -176,7 +176,7 @@ def test_parameters_never_change_the_statement(sqlite: Opened, value: Any, other
         assert _written(one, style)[0] == _written(two, style)[0]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(value=SIMPLE)
 def test_what_goes_in_comes_out(shop: Opened, value: Any) -> None:
     """A value alone, on each product, as itself; SQLite and untyped parameters know fewer types."""
