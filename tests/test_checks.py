@@ -242,6 +242,15 @@ def test_a_mistake_is_found_at_turn_50(late: Checker, bad: Bad) -> None:
     expect(late, bad)
 
 
+def test_an_action_of_any_length_is_looked_at_briefly(fresh: Checker) -> None:
+    """What is too long for an action is refused before it is read, and adds nothing to the session."""
+    code = "x = 1\n" * 20_000
+    (finding,) = fresh.check_sync(code).findings
+    assert finding.message == "The action has 120,000 characters, and 100,000 are the most."
+    fresh.commit(code)
+    assert not fresh.check_sync("len('x')").findings
+
+
 LATER = (
     Bad("step_7.total", "attribute", 1, "holds several"),
     Bad("size_3.upper()", "attribute", 1, "`float`"),

@@ -52,6 +52,11 @@ _UNFINISHED: Final = (
 )
 
 
+LONGEST: Final = 100_000
+"""Characters of an action. Reading it takes time and memory on the host, and no limit of the sandbox stops that."""
+_TOO_LONG: Final = "the action has"
+
+
 class Span(NamedTuple):
     """Where something stands: 1-based line and columns, counted in characters."""
 
@@ -154,11 +159,13 @@ def parse(code: str) -> ast.Module:
     """The syntax tree of an action, where top-level ``await`` is legal.
 
     Raises:
-        SyntaxError: It does not parse, or the compiler refuses it.
+        SyntaxError: It does not parse, or the compiler refuses it, or it is longer than `LONGEST`.
         ValueError: It holds null bytes.
         RecursionError: It is nested too deeply.
         MemoryError: Likewise.
     """
+    if len(code) > LONGEST:
+        raise SyntaxError(f"{_TOO_LONG} {len(code):,} characters, and {LONGEST:,} are the most")
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -240,6 +247,8 @@ def _explain(code: str, error: SyntaxError) -> Finding:
 
 def _reworded(reason: str, line: str) -> tuple[str, str | None]:
     """The interpreter's reason as message and hint."""
+    if reason.startswith(_TOO_LONG):
+        return f"{reason.capitalize()}.", "Keep data out of the code: let a tool, or a file, give it."
     if any(sign in reason for sign in _UNFINISHED):
         return f"The action is unfinished: {reason}.", "Write the whole action again, shorter if it was cut off."
     if "\u2026" in line:
