@@ -20,7 +20,7 @@ from codeact_tools.models.prefixes import PrefixCache, common_length
 from codeact_tools.models.transformers import TransformersModel
 from codeact_tools.models.windows import context_window, count_tokens, estimate
 from tests.checks_shop import make_registry
-from tests.smol import smol_folder
+from tests.smol import smol_folder, tiny_folder
 
 real = [pytest.mark.transformers, pytest.mark.timeout(400)]
 
@@ -203,25 +203,9 @@ class TestReal:
         with pytest.raises(ContextOverflow, match="tokens and the model's window 8192"):
             await ask(model, [Message("user", "word " * 9000)], Sampling())
 
-    async def test_a_sliding_window(self, folder: Path, tmp_path: Path) -> None:
+    async def test_a_sliding_window(self, tmp_path: Path) -> None:
         """A Mistral whose window is shorter than the conversation replies the same with and without the cache."""
-        import torch
-        import transformers
-
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        tokenizer.save_pretrained(tmp_path)
-        torch.manual_seed(0)
-        config = transformers.MistralConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            sliding_window=16,
-            max_position_embeddings=2048,
-        )
-        transformers.MistralForCausalLM(config).save_pretrained(tmp_path)
+        tiny_folder(tmp_path, sliding_window=16)
         model = TransformersModel(tmp_path, device="cpu")
         talk = list(TALK)
         for _ in range(3):
