@@ -126,9 +126,11 @@ class ImportPolicy:
             parts.append("Use `date(2027, 2, 1)` and `timedelta(days=...)` instead, which need no import.")
         if bound:
             parts.append(f"{_and(bound)} can be used without an import.")
+        foreign = module.partition(".")[0] not in sys.stdlib_module_names
         if tools := self._tools_for(module):
-            parts.append(f"Leave this line out: {tools} may do what you need.")
-        elif module.partition(".")[0] not in sys.stdlib_module_names:
+            installed = "Nothing can be installed. " if foreign else ""
+            parts.append(f"{installed}Write the action without it: {tools} may do what you need.")
+        elif foreign:
             meant = nearest(module, [*self._allowed, *(f"tools.{name}" for name in self._names.toolkits)])
             if meant and meant != "*":
                 parts.append(f"Did you mean {meant!r}?")
