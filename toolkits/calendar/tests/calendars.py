@@ -63,8 +63,30 @@ END:VCALENDAR
 """A birthday every year that takes no time, an event without a zone, and two whole days."""
 
 
-def write(folder: Path) -> Path:
-    """Put both into ``folder``."""
-    for name, text in (("work", WORK), ("home", HOME)):
+CLUB = f"""{HEAD}X-WR-TIMEZONE:Europe/Berlin
+BEGIN:VEVENT
+UID:training
+DTSTAMP:20260101T000000Z
+DTSTART;TZID=Europe/Berlin:20270302T180000
+DTEND;TZID=Europe/Berlin:20270302T193000
+RRULE:FREQ=WEEKLY
+SUMMARY:Training
+END:VEVENT
+BEGIN:VEVENT
+UID:match
+DTSTAMP:20260101T000000Z
+DTSTART;TZID=Europe/Berlin:20270313T150000
+DURATION:PT2H
+SUMMARY:Match
+LOCATION:Old field
+END:VEVENT
+END:VCALENDAR
+"""
+"""What the toolkit's demonstration is about."""
+
+
+def write(folder: Path, **more: str) -> Path:
+    """Put both, and ``more`` of them, into ``folder``."""
+    for name, text in {"work": WORK, "home": HOME, **more}.items():
         (folder / f"{name}.ics").write_bytes(text.replace("\n", "\r\n").encode())
     return folder

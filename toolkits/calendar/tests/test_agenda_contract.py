@@ -8,7 +8,7 @@ from codeact_tools_calendar.agenda import CalendarConfig, toolkit
 
 from codeact_tools import Toolkit
 from codeact_tools.testing import ToolkitContract
-from toolkits.calendar.tests.calendars import write
+from toolkits.calendar.tests.calendars import CLUB, write
 
 
 class TestAgenda(ToolkitContract):
@@ -17,5 +17,5 @@ class TestAgenda(ToolkitContract):
     examples = "all"
 
     def prepare(self, folder: Path) -> Toolkit:
-        """Two calendars in a folder of their own."""
-        return toolkit.configured(CalendarConfig(folder=write(folder), zone="Europe/Berlin"))
+        """Calendars in a folder of their own."""
+        return toolkit.configured(CalendarConfig(folder=write(folder, club=CLUB), zone="Europe/Berlin"))

@@ -30,21 +30,23 @@ CALENDAR = [
 
 AGENDA = [
     Demonstration(
-        task="How many events has the calendar 'work' from 1 to 10 December 2026, and how many minutes does "
-        "the dentist take?",
+        task="How many trainings has the calendar 'club' in March 2027, how many minutes are that in all, "
+        "and where is the match?",
         steps=[
             (
                 """
-                work = open_calendar("work")
-                found = list(list_events(work, date(2026, 12, 1), date(2026, 12, 10)))
-                dentist = [event for event in found if event.title == "Dentist"]
-                print(len(found), sum(event.minutes for event in dentist))
+                club = open_calendar("club")
+                march = list(list_events(club, date(2027, 3, 1), date(2027, 3, 31)))
+                trainings = [event for event in march if event.title == "Training"]
+                print(len(trainings), sum(event.minutes for event in trainings))
+                print([event.place for event in march if event.title == "Match"])
                 """,
                 """
-                3 45.0
+                5 450.0
+                ['Old field']
                 """,
             ),
         ],
-        answer="The calendar has 3 events in that time, and the dentist takes 45 minutes.",
+        answer="There are 5 trainings in March 2027, which take 450 minutes in all. The match is at the Old field.",
     ),
 ]
