@@ -114,6 +114,8 @@ def test_mistakes_with_units() -> None:
         convert("5 metr", "km")
     with pytest.raises(DimensionMismatch, match=r"'kilogram' \(mass\) cannot be converted to 'meter' \(length\)"):
         convert("5 kg", "m")
+    with pytest.raises(DimensionMismatch, match=r"'meter' \(length\); write each number with its unit, e.g. '2 km"):
+        calculate("12 + 30", "m")
     with pytest.raises(DimensionMismatch, match=r"'kilogram' \(mass\) cannot be added to 'second' \(time\)"):
         calculate("3 kg + 2 s")
     with pytest.raises(DimensionMismatch, match=r"sin\(\) takes an angle, not kilogram"):

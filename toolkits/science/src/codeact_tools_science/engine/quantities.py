@@ -71,7 +71,10 @@ def _in_unit(quantity: Any, unit: str) -> Any:
     try:
         return quantity.to(target)
     except pint.DimensionalityError as error:
-        raise _mismatch(quantity.units, target, "cannot be converted to") from error
+        fault = _mismatch(quantity.units, target, "cannot be converted to")
+        if quantity.dimensionless:
+            fault = Fault(fault.kind, f"{fault}; write each number with its unit, e.g. '2 km + 300 m'")
+        raise fault from error
 
 
 def _mismatch(left: Any, right: Any, relation: str) -> Fault:
