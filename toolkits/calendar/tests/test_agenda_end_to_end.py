@@ -16,7 +16,7 @@ from codeact_tools.models.weights import locate
 
 pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
-NAMES = ["events of a day", "where is it", "count a series"]
+NAMES = ["minutes in a week", "where is it", "free in both"]
 LEAST = 2
 """Of three. `python -m benchmarks.solve --toolkit agenda` gives the rate over all tasks."""
 

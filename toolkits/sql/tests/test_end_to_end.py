@@ -19,9 +19,9 @@ from toolkits.sql.tests.databases import SHOP, Opened, sqlite_file
 
 pytestmark = [pytest.mark.model, pytest.mark.long, pytest.mark.timeout(900)]
 
-NAMES = ["average of rows", "count with a condition", "largest of groups"]
+NAMES = ["average of rows", "count with a condition", "who has none"]
 QUESTIONS = [task for task in TASKS if task.name in NAMES]
-LEAST = 1
+LEAST = 2
 """Of three. `python -m benchmarks.solve --toolkit sql` gives the rate over all tasks."""
 
 
@@ -38,7 +38,7 @@ def model() -> Iterator[EmbeddedModel]:
 async def test_questions_about_a_file_are_answered(
     model: EmbeddedModel, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """At least one of three questions gets the right answer, out of queries, and the file is as it was."""
+    """At least two of three questions get the right answer, out of queries, and the file is as it was."""
     shop: Opened = sqlite_file(tmp_path / "shop.db", SHOP)
     before = (tmp_path / "shop.db").read_bytes()
     calls: list[str] = []

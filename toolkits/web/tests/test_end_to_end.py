@@ -15,10 +15,10 @@ from codeact_tools.models import EmbeddedModel
 from codeact_tools.models.base import Model
 from codeact_tools.models.weights import locate
 
-NAMES = ["which page is missing", "count in JSON", "sum over a table"]
+NAMES = ["which page is missing", "heaviest", "sum over a table"]
 QUESTIONS = [task for task in TASKS if task.name in NAMES]
-LEAST = 1
-"""Of three. Of seven questions that were tried, the 1.5B model solved the first of these and no other."""
+LEAST = 2
+"""Of three that the model was seen to solve before."""
 
 SOLUTIONS = {
     "value of the stock": "rows = tables('{site}/bikes')[0].rows\n"
