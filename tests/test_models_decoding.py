@@ -21,7 +21,7 @@ from codeact_tools.models.transformers import TransformersModel
 from codeact_tools.models.transformers_loading import Plan, check_memory, load_errors, make_plan
 from codeact_tools.models.transformers_lookup import LONGEST, SHORTEST, Lookup
 from codeact_tools.models.transformers_replies import explained
-from tests.smol import tiny_folder
+from tests.smol import need_libraries, tiny_folder
 
 CHAT = DIALECTS["chat"]
 RECORDED = [
@@ -286,6 +286,7 @@ class TestDecoding:
 
     async def test_an_incomplete_folder(self, tmp_path: Path) -> None:
         """A folder that is there but holds no model says what it needs."""
+        need_libraries()
         (tmp_path / "config.json").write_text('{"model_type": "mistral"}')
         with pytest.raises(ModelUnavailable, match=r"cannot be loaded|holds no complete model of transformers"):
             await TransformersModel(tmp_path, device="cpu").load()
