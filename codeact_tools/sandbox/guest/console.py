@@ -45,6 +45,7 @@ class Console:
         """A new action starts with a full budget."""
         self.left = self.limit
         self.dropped = 0
+        self._allowance = float(_LIVE)
         self.install()
 
     @property
