@@ -186,6 +186,8 @@ def observe(
 
 async def fetch_artifacts(bridge: Bridge, outcome: Outcome, limits: Limits) -> tuple[tuple[Artifact, ...], list[str]]:
     """Fetch the files that the action wrote, up to the limit; name those that stay inside."""
+    if not outcome.files:
+        return (), []
     artifacts: list[Artifact] = []
     left = limits.artifacts_mb << 20
     kept_inside: list[str] = []

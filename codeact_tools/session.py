@@ -245,7 +245,7 @@ class Session:
     async def _act(self, code: str, past: PastAction | None = None) -> Observation:
         self._turn = self._turn + 1 if past is None else past.number
         started = time.perf_counter()
-        if past is None:
+        if past is None and self._heard:
             self._emit(ActionStarted(code=code))
         checked = await self._checked(code)
         ran: str | None = None
@@ -264,7 +264,8 @@ class Session:
             for difference in observing.unmade(recall) if recall else ():
                 self._emit(difference)
         observation = observation.model_copy(update={"seconds": time.perf_counter() - started})
-        self._emit(ActionFinished(observation=observation), {"ran": ran})
+        if self._heard:
+            self._emit(ActionFinished(observation=observation), {"ran": ran})
         return observation
 
     async def _checked(self, code: str) -> CheckResult | None:
@@ -391,6 +392,11 @@ class Session:
         if self._portal is None:
             raise ConfigurationError("Open the session with 'with Session(...) as session:' before you use it.")
         return self._portal
+
+    @property
+    def _heard(self) -> bool:
+        """Whether anybody wants the events, which take longer to make than a short action does."""
+        return self._log is not None or self.on_event is not None
 
     def _emit(self, event: Event, data: Mapping[str, Any] | None = None) -> None:
         if self._log is not None:

@@ -119,7 +119,7 @@ class PlainCall:
 
     def answered(self) -> None:
         """Tell the listener."""
-        self._host.records.tell(ToolReturned, self._call)
+        self._host.records.tell_of(ToolReturned, self._call)
 
     def cancelled(self) -> None:
         """Close the record; the late result is dropped."""

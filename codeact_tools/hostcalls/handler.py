@@ -120,10 +120,10 @@ class HostCalls:
         self.records.calls = []
 
     def on_output(self, stream: OutputStream, text: str) -> None:
-        """Take a piece of output."""
+        """Take a piece of output, in any thread."""
         self.output.append((stream, text))
         if self.records.listener is not None:
-            self.records.listener(OutputReceived(stream=stream, text=text))
+            self.records.tell(OutputReceived(stream=stream, text=text))
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class HostCalls:
             call.spec, call.arguments = spec, bound.arguments
             if not spec.plain or self.gate.concerns(spec):
                 return self.answer(call, spec, bound)
-            self.records.tell(ToolCalled, call)
+            self.records.tell_of(ToolCalled, call)
             plain = PlainCall(self, call, spec, bound)
             return plain if spec.kind == "function" else plain.go_on()
         except Exception as error:
@@ -197,7 +197,7 @@ class HostCalls:
             if past is None or not past.started:
                 await self._quotas.admit(spec)
             await self.records.begin_durably(call)
-            self.records.tell(ToolCalled, call)
+            self.records.tell_of(ToolCalled, call)
             if spec.streams:
                 call.idle = True
                 values = await invoke(spec, bound, self.context(spec, call.key))

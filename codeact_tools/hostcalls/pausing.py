@@ -12,7 +12,8 @@ from ..events import CallRecord
 from ..sandbox.bridge import Bridge, Outcome
 from .handler import HostCalls
 
-_STALL_SECONDS: Final = 0.05
+_STALL_SECONDS: Final = 0.25
+"""A person is slow to decide, and on a busy machine an action may be slow to make its next call."""
 
 
 async def run_or_pause(bridge: Bridge, code: str, calls: HostCalls, *, run_id: str, clock: float | None) -> Outcome:

@@ -40,8 +40,12 @@ class CallRecords:
         self._loop: AbstractEventLoop
         self._thread = 0
         """That of the event loop."""
-        self._untold: deque[ToolCalled | ToolReturned] = deque()
+        self._untold: deque[Event] = deque()
         """In the order in which things happened, in whichever thread."""
+        self._telling = False
+        """Whether the event loop is about to tell them."""
+        self._failure: Exception | None = None
+        """Of the listener, where nobody was there to raise it to."""
         self.specs: dict[str, ToolSpec] = {}
         """The tools that have been called."""
         self._registry = registry
@@ -53,9 +57,17 @@ class CallRecords:
         self.calls = []
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        self._failure = None
 
     def observed(self) -> tuple[CallRecord, ...]:
-        """The calls of the current action, for its observation; those that still run are cancelled."""
+        """The calls of the current action, for its observation; those that still run are cancelled.
+
+        Raises:
+            Exception: Whatever the listener raised meanwhile.
+        """
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
         for call in self.calls:
             if not call.seconds:
                 call.finish(None, "cancelled")
@@ -97,7 +109,7 @@ class CallRecords:
     def finish(self, call: Call, *, result: object = None, error: str | None = None, answer: Mapping[str, Any]) -> None:
         """Record that a call is over, and tell the listener."""
         self.ended(call, result, error, answer)
-        self.tell(ToolReturned, call)
+        self.tell_of(ToolReturned, call)
 
     async def finish_durably(self, call: Call, result: object, answer: Any) -> None:
         """`finish`, on the event loop, which does not wait for the disk."""
@@ -105,7 +117,7 @@ class CallRecords:
             self.ended(call, result, None, {"value": answer})
         else:
             await _undisturbed(in_thread(self.ended, call, result, None, {"value": answer}))
-        self.tell(ToolReturned, call)
+        self.tell_of(ToolReturned, call)
 
     def item(self, call: Call, item: Any) -> None:
         """Record an item of a stream."""
@@ -114,18 +126,29 @@ class CallRecords:
 
     # ---- events ------------------------------------------------------------------------------------------------------
 
-    def tell(self, kind: type[ToolCalled | ToolReturned], call: Call) -> None:
-        """Tell the listener, if there is one: an event costs more than many a call. From any thread."""
-        if self.listener is None:
-            return
-        self._untold.append(kind(call=call.record()))
+    def tell_of(self, kind: type[ToolCalled | ToolReturned], call: Call) -> None:
+        """Tell the listener of a call, if there is one: an event costs more than many a call. From any thread."""
+        if self.listener is not None:
+            self.tell(kind(call=call.record()))
+
+    def tell(self, event: Event) -> None:
+        """Tell the listener, on the event loop, what happened in whichever thread."""
+        self._untold.append(event)
         if threading.get_ident() == self._thread:
             self._tell_all()
-            return
-        with suppress(RuntimeError):  # the loop is closed: the session is over
-            self._loop.call_soon_threadsafe(self._tell_all)
+        elif not self._telling:
+            self._telling = True
+            with suppress(RuntimeError):  # the loop is closed: the session is over
+                self._loop.call_soon_threadsafe(self._tell_late)
+
+    def _tell_late(self) -> None:
+        try:
+            self._tell_all()
+        except Exception as error:
+            self.listener, self._failure = None, error
 
     def _tell_all(self) -> None:
+        self._telling = False  # first, so that what is added from now on is told, too
         while self._untold:
             event = self._untold.popleft()
             if self.listener is not None:

@@ -111,7 +111,7 @@ class Bridge:
             self._action = action = Exchange(self, self._actions, handler, self._channel)
             self.received = 0
             try:
-                with self._listening():
+                with self._listening(lent=action.starts_lent):
                     return await action.run(code, clock)
             except (asyncio.CancelledError, SandboxError):
                 raise
@@ -318,13 +318,14 @@ class Bridge:
                 self._unread -= len(self._outgoing.popleft())
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Let messages arrive; between two requests none may."""
+    def _listening(self, *, lent: bool = False) -> Iterator[None]:
+        """Let messages arrive, at first to a thread if the reading is ``lent``; between two requests none may."""
         self.loop = asyncio.get_running_loop()
         if self._channel is None:
             yield
             return
-        self._channel.listen(self.take)
+        if not lent:
+            self._channel.listen(self.take)
         try:
             yield
         finally:

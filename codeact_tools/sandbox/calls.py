@@ -62,8 +62,9 @@ class Work(Protocol):
 class CallHandler(Protocol):
     """What answers the calls of one action, and takes its output.
 
-    It may have a method ``quick``, see `Quick`; and a method ``broke_off``, which is told, before its streams are
-    closed, that the action has ended in the middle: its guest is gone, or the host gave it up.
+    It may have a method ``quick``, see `Quick`, and then takes output in any thread, one piece at a time; and a method
+    ``broke_off``, which is told, before its streams are closed, that the action has ended in the middle: its guest is
+    gone, or the host gave it up.
     """
 
     def call(

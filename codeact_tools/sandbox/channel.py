@@ -71,14 +71,18 @@ class Channel:
             except OSError:  # reset by a guest that left something unread, or closed by `close`
                 return b""
 
-    def wait(self) -> bytes:
-        """Block until the next bytes are there, in a thread, while nobody listens; ``b""`` at the end of the stream."""
+    def wait(self, *, soon: bool = True) -> bytes:
+        """Block until the next bytes are there, in a thread, while nobody listens; ``b""`` at the end of the stream.
+
+        Args:
+            soon: Whether they may come so soon that it pays off to look for them before sleeping.
+        """
         with self._lock:
             if self._closed:
                 return b""
             self._waits = True
         try:
-            return self._lookout.look(self._at_once) or self._socket.recv(_PIECE)
+            return (self._lookout.look(self._at_once) if soon else None) or self._socket.recv(_PIECE)
         except OSError:  # reset by a guest that left something unread
             return b""
         finally:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .._workers import run_in_worker
 from ..errors import LimitExceeded, SandboxCrashed, SandboxError
@@ -50,6 +50,8 @@ class Exchange:
         self._exceeded: str | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self.starts_lent = self._reader is not None and bridge.thread_reads
+        """Whether a worker thread reads from the start."""
         self.wall: WallClock
         """The wall time that is left."""
 
@@ -93,7 +95,7 @@ class Exchange:
             )
         try:
             bridge.post(frame)
-            if self._reader is not None and bridge.thread_reads:
+            if self._reader is not None and self.starts_lent:
                 self._reader.lend()
             while True:
                 message = await bridge.receive()
@@ -111,8 +113,9 @@ class Exchange:
         match message:
             case {"op": "call", "id": int(), "tool": str(), "args": list(), "kwargs": dict()}:
                 await self._take_late(message)
-            case {"op": "out", "stream": "stdout" | "stderr" as stream, "text": str(text)}:
-                await self._take_output(stream, text)
+            case {"op": "out", "stream": "stdout" | "stderr", "text": str()}:
+                if not self.take_output(message):
+                    await self._overflow()
             case {"op": "next", "call": int(call)}:
                 await self._start_item(call)
             case {"op": "cancel", "call": int(call)}:
@@ -147,6 +150,10 @@ class Exchange:
             else:
                 run_in_worker(job.run)
         return True
+
+    def is_over(self, arrived: Sequence[dict[str, Json]]) -> bool:
+        """Whether the end of the action is the next message, after which none may come."""
+        return bool(arrived) and arrived[0].get("op") == "done"
 
     @property
     def lent(self) -> bool:
@@ -303,18 +310,27 @@ class Exchange:
 
     # ---- output ------------------------------------------------------------------------------------------------------
 
-    async def _take_output(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+    def take_output(self, message: dict[str, Json]) -> bool:
+        """Take a piece of output, in the thread that reads; False where it is none, or one too many."""
+        stream, text = message.get("stream"), message.get("text")
+        if message.get("op") != "out" or type(text) is not str or (stream != "stdout" and stream != "stderr"):
+            return False
         text = clean(text)
         size = len(text) if text.isascii() else len(text.encode())
+        limit = self._limits.output_kb * 1024
+        if self._output + size > _TOLERATED_OUTPUT * limit + (1 << 20):
+            return False
         self._output += size + 16  # empty pieces count, too
-        if self._output - size <= self._limits.output_kb * 1024 or self._output < 4096:
+        if self._output - size <= limit or self._output < 4096:
             self._handler.on_output(stream, text)
-            return
-        self._dropped += size
-        if self._output > _TOLERATED_OUTPUT * self._limits.output_kb * 1024 + (1 << 20):
-            self._exceeded = "output_kb"
-            await self.bridge.kill("it printed without end")
-            raise limit_error(self._limits, self._exceeded, state_lost=True)
+        else:
+            self._dropped += size
+        return True
+
+    async def _overflow(self) -> NoReturn:
+        self._exceeded = "output_kb"
+        await self.bridge.kill("it printed without end")
+        raise limit_error(self._limits, self._exceeded, state_lost=True)
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 A program that calls one quick tool after the other would make the event loop and a worker thread wake each other twice
 for each call, which takes longer than the call. So the thread that answers a call goes on reading; and after an action
-that made such calls, a thread reads the next one's from the start. It begins only calls that it can answer by itself;
-with everything else, the end of the stream included, it gives the reading back, and when a tool takes long the event
-loop takes it back. At any time one of the two reads, and the bridge's state is its own.
+that made such calls, a thread reads the next one's from the start. It takes output, and begins calls that it can answer
+by itself; with everything else, the end of the stream included, it gives the reading back, and when a tool takes long
+the event loop takes it back. At any time one of the two reads, and the bridge's state is its own.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Reader:
         self._timer: asyncio.TimerHandle | None = None
         self.used = False
         """Whether a worker thread has answered a call."""
+        self._busy = False
+        """Whether the guest works on the answer to one, and may soon call again; at first it has to compile."""
 
     @property
     def lent(self) -> bool:
@@ -58,7 +60,7 @@ class Reader:
         self._channel.deafen()
         holder = self._holder = object()
         if job is not None:
-            self.used = True
+            self.used = self._busy = True
             self._since = time.monotonic()
         run_in_worker(partial(contextvars.copy_context().run, self._serve, holder, job))
         self._look_again(_PATIENCE)
@@ -83,17 +85,19 @@ class Reader:
 
     def _next(self, holder: object) -> Job | None:
         """The next call, begun; None where this thread does not read any longer."""
-        bridge = self._bridge
+        bridge, action = self._bridge, self._action
         while True:
             if not bridge.arrived:
-                bridge.feed(self._channel.wait())
+                bridge.feed(self._channel.wait(soon=self._busy))
             with self._lock:
                 if self._holder is not holder:
                     return None
-                job = self._action.begin_in_thread(bridge.arrived[0]) if bridge.arrived else None
+                while bridge.arrived and action.take_output(bridge.arrived[0]):
+                    bridge.arrived.popleft()
+                job = action.begin_in_thread(bridge.arrived[0]) if bridge.arrived else None
                 if job is not None:
                     bridge.arrived.popleft()
-                    self.used = True
+                    self.used = self._busy = True
                     self._since = time.monotonic()
                     return job
             if bridge.arrived or bridge.at_the_end:
@@ -125,5 +129,6 @@ class Reader:
             self._holder = None
         if self._timer is not None:
             self._timer.cancel()
-        self._channel.listen(self._bridge.take)
+        if not self._action.is_over(self._bridge.arrived):
+            self._channel.listen(self._bridge.take)
         self._bridge.take_arrived()
