@@ -7,8 +7,10 @@ import concurrent.futures
 import contextlib
 import contextvars
 import signal
+import socket
+import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final, Self, TypeVar
 
 from .errors import ConfigurationError
@@ -44,6 +46,7 @@ class Portal:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._interrupts = _Interrupts(self._loop)
         self._changed = threading.Condition()
         """Guards the rest; notified when the loop is free, and when it is the keeper's turn."""
         self._driver: int | None = None
@@ -124,7 +127,7 @@ class Portal:
         loop = self._loop
         task = loop.create_task(coroutine)
         try:
-            with _interrupted(lambda: (task.cancel(), loop.call_soon_threadsafe(_nothing))) as interrupts:
+            with self._interrupts.cancel(task) as interrupts:
                 try:
                     result = loop.run_until_complete(task)
                 except asyncio.CancelledError:
@@ -199,6 +202,7 @@ class Portal:
             self._driver = self._keeper.ident
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+        self._interrupts.close()
 
     def _drive(self) -> None:
         """Run the loop until somebody asks for it; with the lock held, but not meanwhile."""
@@ -212,32 +216,50 @@ class Portal:
             self._changed.notify_all()
 
 
-def _nothing() -> None:
-    """Wakes the loop."""
+class _Interrupts:
+    """Has the first Ctrl-C cancel what a loop runs, and the second one raise ``KeyboardInterrupt``.
 
-
-@contextlib.contextmanager
-def _interrupted(cancel: Callable[[], object]) -> Iterator[list[int]]:
-    """Have the first Ctrl-C call ``cancel``, and the second one raise ``KeyboardInterrupt``; yield those that came.
-
-    As `asyncio.Runner` has it: only in the main thread, and only in place of Python's own handler.
+    As `asyncio.Runner` has it: only in the main thread, and only in place of Python's own handler. Besides, any signal
+    that arrives just before the loop goes to sleep wakes it, by a byte on a socket (``signal.set_wakeup_fd``).
     """
-    interrupts: list[int] = []
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield interrupts
-        return
 
-    def handle(number: int, frame: object) -> None:  # noqa: ARG001 - the signature is the system's
-        interrupts.append(number)
-        if len(interrupts) > 1:
-            raise KeyboardInterrupt
-        cancel()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._bell: socket.socket | None = None
+        if sys.platform != "win32":  # whose loop has such a socket of its own
+            self._bell, self._ear = socket.socketpair()
+            self._bell.setblocking(False)
+            self._ear.setblocking(False)
+            loop.add_reader(self._ear, self._ear.recv, 4096)
 
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    @contextlib.contextmanager
+    def cancel(self, task: asyncio.Task[Any]) -> Iterator[list[int]]:
+        """Cancel ``task`` at Ctrl-C; yield the signals that have come."""
+        came: list[int] = []
+        if threading.current_thread() is not threading.main_thread():
+            yield came
+            return
+
+        def handle(number: int, frame: object) -> None:  # noqa: ARG001 - the signature is the system's
+            came.append(number)
+            if len(came) > 1:
+                raise KeyboardInterrupt
+            task.cancel()
+            task.get_loop().call_soon_threadsafe(lambda: None)  # wakes it, to see that
+
+        ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if ours:
+            signal.signal(signal.SIGINT, handle)
+        before = -1 if self._bell is None else signal.set_wakeup_fd(self._bell.fileno(), warn_on_full_buffer=False)
+        try:
+            yield came
+        finally:
+            if self._bell is not None:
+                signal.set_wakeup_fd(before)
+            if ours:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def close(self) -> None:
+        """Close the socket; the loop does not run any longer."""
+        if self._bell is not None:
+            self._bell.close()
+            self._ear.close()
