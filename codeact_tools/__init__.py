@@ -4,8 +4,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .agent import CodeActAgent, RunLimits
+    from .agent import CodeActAgent
     from .approvals import Allow, Ask, CallRequest, Deny, Done
+    from .budget import RunLimits
     from .checks import Checker, CheckResult
     from .conversation import Conversation, RunResult
     from .dialects import Dialect
@@ -54,8 +55,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "agent": ("CodeActAgent", "RunLimits"),
+    "agent": ("CodeActAgent",),
     "approvals": ("Allow", "Ask", "CallRequest", "Deny", "Done"),
+    "budget": ("RunLimits",),
     "checks": ("CheckResult", "Checker"),
     "conversation": ("Conversation", "RunResult"),
     "dialects": ("Dialect",),

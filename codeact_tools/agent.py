@@ -1,52 +1,28 @@
-"""`CodeActAgent`: what an agent is made of, and what a run of it may use."""
+"""`CodeActAgent`: what an agent is made of, and the ways to run it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, TypeVar, overload
-
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
+from typing import Any, TypeVar, overload
 
 from ._portal import Portal
 from .approvals import Approval, Policy
+from .budget import RunLimits, read_limits
 from .conversation import Conversation, RunResult
 from .dialects import Dialect, find_dialect
-from .errors import (
-    ConfigurationError,
-    JournalError,
-)
-from .events import (
-    Event,
-)
+from .errors import ConfigurationError, JournalError
+from .events import Event
 from .journal import VARIABLE, Journal, Store, open_journal
 from .models import resolve_model
 from .models.base import Model, Sampling
-from .observing import first_problem
 from .registry import ToolRegistry
 from .sandbox.base import Limits, Sandbox
 from .session import CheckMode
 from .toolkits import ToolSource, resolve_tools
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class RunLimits:
-    """What one run may use, over all its turns; None: any amount.
-
-    >>> RunLimits(tokens=50_000, seconds=120).cost is None
-    True
-    """
-
-    tokens: Annotated[int, Field(ge=1)] | None = None
-    """Tokens that the model read and wrote; checked before each reply."""
-    seconds: Annotated[float, Field(gt=0)] | None = None
-    """Wall time; the run is cancelled then, wherever it is."""
-    cost: Annotated[float, Field(gt=0)] | None = None
-    """In the currency in which the endpoint reports it; where it reports none, this limit does nothing."""
 
 
 class CodeActAgent:
@@ -103,7 +79,7 @@ class CodeActAgent:
         self.model, self.choice = resolve_model(model)
         self.dialect = find_dialect(dialect or self.model.dialect)
         self.max_turns = max_turns
-        self.run_limits = _read_run_limits(run_limits)
+        self.run_limits = read_limits(run_limits)
         self.instructions = instructions
         self.prompt_tokens = prompt_tokens
         self.sampling = sampling or Sampling()
@@ -225,18 +201,3 @@ class CodeActAgent:
         if journal is None:
             raise ConfigurationError(problem or "This agent has no journal (journal=False), so no run can be resumed.")
         return Conversation(self, output_type=output_type, past=journal.past(journal.find(run_id)))
-
-
-_RUN_LIMITS: TypeAdapter[RunLimits] = TypeAdapter(RunLimits)
-
-
-def _read_run_limits(limits: RunLimits | Mapping[str, Any] | None) -> RunLimits:
-    if isinstance(limits, RunLimits):
-        return limits
-    try:
-        return _RUN_LIMITS.validate_python(dict(limits or {}))
-    except (ValidationError, TypeError) as error:
-        known = ", ".join(RunLimits.__dataclass_fields__)
-        raise ConfigurationError(
-            f"run_limits={limits!r} cannot be used: {first_problem(error)}. Known: {known}."
-        ) from error

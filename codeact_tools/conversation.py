@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack, aclosing, suppress
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from .answers import AnswerBox
+from .budget import Budget
+from .chronicle import Chronicle
 from .configuration import changed_settings, changed_tools, describe
 from .dialects import DIALECTS, Dialect
 from .errors import (
     AnswerInvalid,
     CodeActError,
     ConfigurationError,
-    ContextOverflow,
-    JournalError,
     RunDiverged,
-    RunLimitReached,
     RunPaused,
     TurnLimitReached,
 )
@@ -32,34 +29,28 @@ from .events import (
     LimitReached,
     Observation,
     ReplyFinished,
-    RunFailed,
     RunFinished,
     RunResumed,
     RunStarted,
-    TextDelta,
     TurnStarted,
     Usage,
     WarningRaised,
 )
 from .events import RunPaused as Paused
 from .journal import Past
-from .models.base import Message, Role, until_stop
-from .models.grammar import action_grammar
+from .models.base import Message, Role
 from .observing import counted
 from .patience import Patience
 from .prompts import system_prompt
 from .session import Session
 from .settings import secret_values
-from .trimming import UNCUT, Cut, fit
+from .trimming import UNCUT, Cut
+from .writer import Writer, Written
 
 if TYPE_CHECKING:
     from .agent import CodeActAgent
 
 T = TypeVar("T")
-_ANOTHER_WAY: Final = 0.8
-"""Temperature for the reply of a model that has just repeated itself: at 0 it would do so again."""
-_MOST_TRIMS = 3
-"""How often a model that refuses a conversation as too long is asked with less of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +80,15 @@ class Conversation:
         journal, problem = agent.open_journal()
         registry = self._answers.extend(agent.registry)
         seed = past.configuration.get("seed") if past else secrets.randbits(128)
-        self._log = None
+        log = None
         if journal is not None:
-            hidden = secret_values(registry)
-            self._log = journal.log(self.run_id, records=past.records if past else 0, secrets=hidden)
+            log = journal.log(self.run_id, records=past.records if past else 0, secrets=secret_values(registry))
+        self._chronicle = Chronicle(log)
+        self._tell = self._chronicle.tell
         self.session = Session(
             registry,
             run_id=self.run_id,
-            log=self._log,
+            log=log,
             seed=None if journal is None else seed,
             past=past,
             **agent.session_options,
@@ -113,26 +105,24 @@ class Conversation:
         """The history, as the model reads it."""
         self._notes = (*prompt.notes, *filter(None, [problem, journal.lost if journal else None]))
         self._configuration = describe(agent, self.session, seed=seed, output_type=output_type)
-        self._grammar = action_grammar(self.session.registry, self._dialect.action) if agent.constrain else None
-        self._cut = Cut(**past.cut) if past and past.cut else UNCUT
-        self._stuck = False
-        """What of the history the model does not read any longer."""
+        self._writer = Writer(
+            agent,
+            self._dialect,
+            self.session.registry,
+            cut=Cut(**past.cut) if past and past.cut else UNCUT,
+            chronicle=self._chronicle,
+        )
         self._tasks = list(past.task_places) if past else []
         """Where in the history tasks are stated."""
-        self._held = ExitStack()
-        """Nobody else goes on with the run meanwhile."""
-        self._begun = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        with self._held:
-            try:
-                await self.session.aclose()
-            finally:
-                if self._log is not None:
-                    self._log.close()
+        try:
+            await self.session.aclose()
+        finally:
+            self._chronicle.close()
 
     async def arun(self, task: str, *, on_event: Callable[[Event], None] | None = None) -> RunResult[Any]:
         """Solve one more task; see `CodeActAgent.run`."""
@@ -186,56 +176,51 @@ class Conversation:
             return past.ending.model_copy(update={"answer": self._answers.revive(past.answer)})
         if past is not None and not past.tasks:  # it broke off before it began
             task, past = past.configuration["task"], None
-        before, past = (past, None) if task is not None else (None, past)
-        self._emit = emit
-        self.session.on_event = emit
+        self._chronicle.listener = self.session.on_event = emit
         self._answers.clear()
-        known = past.task_places[-1] if past else len(before.messages if before else self.messages)
-        started = time.perf_counter()
-        spent = [Usage(), *(past.usage if past else ())]
-
-        def total() -> Usage:
-            return sum(spent, Usage()).model_copy(update={"seconds": time.perf_counter() - started})
-
+        unfinished = past if task is None else None
+        known = unfinished.task_places[-1] if unfinished else len(past.messages if past else self.messages)
+        spent = unfinished.usage if unfinished else ()
+        budget = Budget(self._agent.run_limits, spent=spent, tell=self._tell)
         try:
-            self._begin(task)
-            if past is None and before is None:
-                await self._open_for(task or "", known)
-            else:
-                await self.session.aopen()
-            for note in self._notes:
-                self._tell(WarningRaised(message=note))
-            self._past = None
-            if past is not None:
-                await self._rebuild(past)
-            elif before is not None:
-                await self._rebuild(before)
-                self._state(task or "", known)
-            answer = await self._in_time(self._solve(spent, past))
+            self._chronicle.begin({**self._configuration, "task": task}, self.messages[0].content)
+            await self._open(task, known, past)
+            answer = await budget.in_time(self._solve(budget, unfinished))
         except RunPaused as pause:
             self._forget(known)
             waiting, message = pause.waiting, str(pause)
-            self._tell(Paused(run_id=self.run_id, waiting=waiting, message=message, usage=total()), durable=True)
+            self._tell(Paused(run_id=self.run_id, waiting=waiting, message=message, usage=budget.used), durable=True)
             raise
         except CodeActError as error:
             self._forget(known)
-            self._tell_failure(type(error).__name__, str(error), total())
+            self._chronicle.fail(type(error).__name__, str(error), budget.used)
             raise
         except asyncio.CancelledError:
             self._forget(known)
-            self._tell_failure("Cancelled", "The run was cancelled.", total())
+            self._chronicle.fail("Cancelled", "The run was cancelled.", budget.used)
             raise
-        finished = RunFinished(answer=answer, usage=total())
+        finished = RunFinished(answer=answer, usage=budget.used)
         last = self.messages[-1]
         self._tell(finished, {"messages": [[last.role, last.content]]}, durable=True)
         return finished
 
-    async def _open_for(self, task: str, known: int) -> None:
-        """Open the sandbox and state the task, which is recorded also where there is no sandbox."""
+    async def _open(self, task: str | None, known: int, past: Past | None) -> None:
+        """Open the sandbox, make it what it was, and state the task where it is a new one.
+
+        The first task is recorded also where there is no sandbox.
+        """
         try:
             await self.session.aopen()
         finally:
-            self._state(task, known)
+            if past is None:
+                self._state(task or "", known)
+        for note in self._notes:
+            self._tell(WarningRaised(message=note))
+        self._past = None
+        if past is not None:
+            await self._rebuild(past)
+            if task is not None:
+                self._state(task, known)
 
     def _state(self, task: str, known: int) -> None:
         self._tasks.append(known)
@@ -246,33 +231,7 @@ class Conversation:
         """Drop the task at hand: a history that ends in the middle of a task would confuse the next one."""
         del self.messages[known:]
         self._tasks = [place for place in self._tasks if place < known]
-        if max(self._cut.shortened, self._cut.summarised) > known:
-            self._cut = UNCUT
-
-    async def _in_time(self, solving: Coroutine[Any, Any, Any]) -> Any:
-        """Wait for the answer, as long as the run may take."""
-        seconds = self._agent.run_limits.seconds
-        try:
-            async with asyncio.timeout(seconds) as limit:
-                return await solving
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        raise self._used_up("seconds", f"{seconds:g} seconds")
-
-    def _check_usage(self, spent: list[Usage]) -> None:
-        """Stop where tokens or cost are used up."""
-        limits, used = self._agent.run_limits, sum(spent, Usage())
-        tokens = used.prompt_tokens + used.completion_tokens
-        if limits.tokens is not None and tokens >= limits.tokens:
-            raise self._used_up("tokens", f"{limits.tokens:,} tokens ({tokens:,} so far)")
-        if limits.cost is not None and used.cost is not None and used.cost >= limits.cost:
-            raise self._used_up("cost", f"cost of {limits.cost:g} ({used.cost:g} so far)")
-
-    def _used_up(self, limit: str, what: str) -> RunLimitReached:
-        message = f"The run used up its {what} before it had an answer. Allow more (run_limits), and resume it."
-        self._tell(LimitReached(limit=limit, message=message))
-        return RunLimitReached(message)
+        self._writer.forget(known)
 
     def _take_past(self, task: str | None) -> Past | None:
         """What the journal says of an unfinished task, where the task is to go on with that."""
@@ -284,17 +243,6 @@ class Conversation:
         if task is not None and past is not None and past.status != "finished":
             raise ConfigurationError("Finish the resumed task first: ago_on().")
         return past
-
-    def _begin(self, task: str | None) -> None:
-        """Claim the run and record what it is made of, once."""
-        if self._begun or self._log is None:
-            return
-        self._held.enter_context(self._log.store.claim(self.run_id))
-        self._begun = True
-        if not self._log.records:
-            self._log.opening({**self._configuration, "task": task})
-        if self._log.records == 1:
-            self._log.messages([("system", self.messages[0].content)], closes_turn=False)
 
     async def _rebuild(self, past: Past) -> None:
         """Make messages and variables what they were."""
@@ -321,22 +269,9 @@ class Conversation:
         if past.acting and past.actions[-1].observation is not None:
             self.session.answer_again(past.actions[-1])
 
-    def _tell(self, event: Event, data: Mapping[str, Any] | None = None, *, durable: bool = False) -> None:
-        if self._log is not None and self._begun and not isinstance(event, TextDelta):
-            self._log.event(event, data, durable=durable)
-        self._emit(event)
-
-    def _tell_failure(self, error: str, message: str, usage: Usage) -> None:
-        event = RunFailed(error=error, message=message, usage=usage)
-        if self._log is not None and self._begun:
-            with suppress(JournalError):  # it may be what failed
-                self._log.event(event, durable=True)
-        self._emit(event)
-
     def _say(self, *messages: tuple[Role, str], closes_turn: bool = False) -> None:
         self.messages.extend(Message(role, content) for role, content in messages)
-        if self._log is not None:
-            self._log.messages(messages, closes_turn=closes_turn)
+        self._chronicle.say(messages, closes_turn=closes_turn)
 
     def _opening(self, task: str) -> RunStarted:
         return RunStarted(
@@ -349,15 +284,14 @@ class Conversation:
             choices=(self._agent.choice, self.session.choice),
         )
 
-    async def _solve(self, spent: list[Usage], past: Past | None = None) -> Any:
+    async def _solve(self, budget: Budget, past: Past | None = None) -> Any:
         """Take turns until the model answers."""
         turns = self._agent.max_turns
         patience = Patience()
         first = 1 if past is None else past.turn if past.turn_open else past.turn + 1
         for turn in range(first, turns + 1):
             resumed = past if past is not None and past.turn_open and turn == first else None
-            self._stuck = patience.stuck
-            written = await self._reply(turn, spent, resumed)
+            written = await self._reply(turn, budget, resumed, patience)
             reply = self._dialect.parse(written.text, answer_calls=self._answers.tool_name is None)
             if written.cut_off and not reply.closed:
                 shown = patience.cut_off(self._agent.sampling.max_tokens)
@@ -366,7 +300,7 @@ class Conversation:
                 if self._answers.given and observation.ok:
                     self.messages.append(Message("assistant", reply.text))
                     return self._answers.value
-                output = patience.watch(reply.code, observation)
+                output = patience.watch(reply.code, observation, self.messages)
                 shown = self._dialect.observe(output, steps_left=turns - turn)
             elif reply.answer is not None and turn < turns and (doubt := patience.doubt(self._dialect)):
                 shown = doubt
@@ -387,14 +321,19 @@ class Conversation:
             f"{used_up} and gave no answer. Raise max_turns, make the task smaller, or use a stronger model."
         )
 
-    async def _reply(self, turn: int, spent: list[Usage], resumed: Past | None) -> Written:
+    async def _reply(self, turn: int, budget: Budget, resumed: Past | None, patience: Patience) -> Written:
         """The reply of this turn: from the model, or from the journal where it is there already."""
         if resumed is not None and resumed.reply is not None:
             return Written(text=resumed.reply.text, usage=Usage(), cut_off=resumed.cut_off)
-        self._check_usage(spent)
+        budget.check()
         self._tell(TurnStarted(turn=turn))
-        written = await self._written()
-        spent.append(written.usage)
+        written = await self._writer.next(
+            patience.view(self.messages),
+            tasks=self._tasks,
+            variables=self.session.variables,
+            stuck=patience.stuck,
+        )
+        budget.spend(written.usage)
         self._tell(ReplyFinished(text=written.text, usage=written.usage), {"cut_off": written.cut_off})
         return written
 
@@ -406,56 +345,10 @@ class Conversation:
         self._answers.clear()  # what an action gave that failed afterwards is no answer
         return await (self.session.arun(code) if unfinished is None else self.session.go_on(unfinished))
 
-    async def _written(self) -> Written:
-        """Ask the model with what fits into its window; with less, where it refuses that."""
-        for attempt in range(_MOST_TRIMS):
-            trimmed = fit(
-                self.messages, self._cut, model=self._agent.model, dialect=self._dialect,
-                reply_tokens=self._agent.sampling.max_tokens, tasks=self._tasks, variables=self.session.variables,
-                refused=attempt > 0,
-            )  # fmt: skip
-            self._cut = trimmed.cut
-            if trimmed.event is not None:
-                self._tell(trimmed.event, {"cut": asdict(trimmed.cut)})
-            try:
-                return await self._ask(trimmed.messages)
-            except ContextOverflow:
-                if attempt == _MOST_TRIMS - 1:
-                    raise
-        raise AssertionError("unreachable")
-
     async def ask(self, messages: Sequence[Message]) -> str:
         """The model's reply to ``messages``; nothing of it is run, and it is no part of the conversation."""
-        self._emit = lambda _: None
-        return (await self._ask(messages)).text
-
-    async def _ask(self, messages: Sequence[Message]) -> Written:
-        """Stream one reply."""
-        sampling = replace(
-            self._agent.sampling, stop=self._dialect.stop, grammar=self._grammar or self._agent.sampling.grammar
-        )
-        if self._stuck:
-            sampling = replace(sampling, temperature=max(sampling.temperature, _ANOTHER_WAY))
-        pieces: list[str] = []
-        usage, cut_off = Usage(), False
-        async with aclosing(until_stop(self._agent.model.stream(messages, sampling), sampling.stop)) as deltas:
-            async for delta in deltas:
-                if delta.text:
-                    pieces.append(delta.text)
-                    self._tell(TextDelta(text=delta.text))
-                usage = delta.usage or usage
-                cut_off = cut_off or delta.finish_reason == "length"
-        return Written(text="".join(pieces), usage=usage.model_copy(update={"turns": 1}), cut_off=cut_off)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """One reply of the model, before it is parsed."""
-
-    text: str
-    usage: Usage
-    cut_off: bool
-    """Whether the model ran into its token limit."""
+        self._chronicle.listener = lambda _: None
+        return (await self._writer.reply(messages)).text
 
 
 def _dialect_of(past: Past, agent: CodeActAgent) -> Dialect:

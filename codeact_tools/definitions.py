@@ -90,6 +90,8 @@ class TypeDef:
     frozen: bool = False
     extra: bool = False
     """Whether instances may have fields that are not named here."""
+    ordered: bool = False
+    """Whether instances compare by one field after the other."""
     variables: tuple[Variable, ...] = ()
     """Type parameters of a generic class."""
 
@@ -151,8 +153,11 @@ def class_bases(definition: TypeDef, names: Renames = NO_RENAMES) -> tuple[str, 
 
 def dataclass_decorator(definition: TypeDef) -> str:
     """The decorator that says how the class is constructed."""
-    options = ["frozen=True"] * definition.frozen + ["kw_only=True"] * (not definition.positional)
-    return f"@dataclass({', '.join(options)})" if options else "@dataclass"
+    options = {
+        "frozen": definition.frozen, "order": definition.ordered, "kw_only": not definition.positional
+    }  # fmt: skip
+    given = ", ".join(f"{name}=True" for name, holds in options.items() if holds)
+    return f"@dataclass({given})" if given else "@dataclass"
 
 
 def docstring_source(text: str) -> str:

@@ -75,7 +75,7 @@ class Dialect:
             answers=(self.answer or SOLUTION, SOLUTION),
             plain_answer=self.answer is None,
             answer_calls=answer_calls,
-            invented=(self.observation.partition("{output}")[0],),
+            invented=(self.observation.partition("{output}")[0], *(mark for mark in self.stop if mark[0] == "\n")),
         )
 
     def write_action(self, code: str, thought: str = "") -> str:

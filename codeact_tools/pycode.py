@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import html
+import keyword
+import re
 import textwrap
 import warnings
 from dataclasses import dataclass
@@ -89,12 +92,23 @@ def literal_final_answer(code: str) -> str | None:
 
 
 def extract_code(block: str) -> str:
-    """Return the program in ``block``: without fences, common indentation, prompts, and lines of prose around it."""
-    block = block.strip("\n")
+    r"""Return the program in ``block``: without fences, common indentation, prompts, and lines of prose around it.
+
+    Signs that a text processor has made of what stands on a keyboard are undone, where that makes it parse.
+
+    >>> extract_code(">>> print(2 + 3)\n5"), extract_code("I add:\nprint(“a”)")
+    ('print(2 + 3)', 'print("a")')
+    """
+    block = re.sub(r"\A(?:`|\*\*)\n|\n(?:`|\*\*)\Z", "", block.strip("\n"))  # the tags stood in bold type, or as code
     if "```" in block and not parses(block):
         block = _without_fences(block)
-    code = _without_prompts(_dedented(block))
-    return code if syntax_tree(code) is not None else _without_prose(code)
+    code = _without_prompts(_without_label(_dedented(block)))
+    mended = code
+    for mend in (str, _as_typed, _without_prose):
+        mended = mend(mended)
+        if syntax_tree(mended) is not None:
+            return mended
+    return code
 
 
 def _without_fences(block: str) -> str:
@@ -103,6 +117,9 @@ def _without_fences(block: str) -> str:
     bare = "\n".join(line for line in lines if not line.strip().startswith("```"))
     if parses(bare):
         return bare
+    before, _, after = block.partition("\n```")
+    if (not after.strip() or after[0] == "\n") and "```" not in after and parses(before):
+        return before  # the fence was meant as the closing tag
     fences = [fence.code for fence in fenced_blocks(block) if fence.label in PYTHON_LABELS or not fence.label]
     return "\n".join(code for code in fences if code.strip()) or bare.replace("```", "")
 
@@ -133,7 +150,8 @@ def fenced_blocks(text: str) -> Iterator[Fence]:
             lines.append(line)
     if fence is not None:
         _, label, begun, lines = fence
-        yield Fence(label=label, code="".join(lines), start=begun, end=len(text), closed=False)
+        code = re.sub(r"\n`{1,2}\Z", "\n", "".join(lines))  # the end of the reply cut the closing mark in two
+        yield Fence(label=label, code=code, start=begun, end=len(text), closed=False)
 
 
 def _opening(line: str) -> tuple[str, str, int] | None:
@@ -168,6 +186,8 @@ def _one_line(info: str, mark: str) -> tuple[str, str] | None:
 
 def _dedented(block: str) -> str:
     """Remove indentation that all lines share, or all lines but the first, which stood beside the opening tag."""
+    if block[:1] == " " != block[1:2] and syntax_tree(beside := block.strip()) is not None:
+        return beside  # the space parted the code from the tag
     code = textwrap.dedent(block).strip()
     first, newline, rest = code.partition("\n")
     if newline and syntax_tree(code) is None:
@@ -177,30 +197,55 @@ def _dedented(block: str) -> str:
     return code
 
 
+def _without_label(code: str) -> str:
+    """Drop a first line that only names the language, as if a fence had been opened."""
+    first, newline, rest = code.partition("\n")
+    return rest.strip("\n") if newline and first.strip() in PYTHON_LABELS else code
+
+
+_PROMPT = re.compile(r"\s*(?:>>>|\.\.\.)(?: |$)|\s*>>>(?=\w)")
+_INPUT = re.compile(r"(?:In ?\[\d+\]:|\s*\.\.\.:) ?")
+_OUTPUT = re.compile(r"Out ?\[\d+\]:")
+
+
 def _without_prompts(code: str) -> str:
-    """Drop the prompts, and the output between them, of an interactive session."""
-    if not code.startswith(">>> "):
-        return code
+    """Drop the prompts, and the output between them, of an interactive session, and prose before it."""
     lines = code.splitlines()
-    return "\n".join(line[4:] for line in lines if line.startswith((">>> ", "... ")) or line in {">>>", "..."})
+    if any(line.lstrip().startswith(">>>") for line in lines) and syntax_tree(code) is None:
+        return "\n".join(line[prompt.end() :] for line in lines if (prompt := _PROMPT.match(line))).strip()
+    if _INPUT.match(code):
+        return "\n".join(_INPUT.sub("", line, count=1) for line in lines if not _OUTPUT.match(line)).strip()
+    return code
+
+
+_TYPED = str.maketrans("\u201c\u201d\u201e\u2018\u2019\u2212\u00a0", '"""\'\'- ', "\u200b\ufeff")
+"""Typographic quotes, the minus sign and the no-break space; and what has no width."""
+
+
+def _as_typed(code: str) -> str:
+    """Undo typographic quotes, entities of HTML, and spaces that are none."""
+    return html.unescape(code).translate(_TYPED)
 
 
 def _without_prose(code: str) -> str:
     """Drop sentences before and after a program, where that makes it parse."""
     lines = code.splitlines()
-    while lines and (not lines[0].strip() or _is_prose(lines[0])):
+    while lines and (not lines[0].strip() or is_prose(lines[0])):
         lines.pop(0)
-    while lines and (not lines[-1].strip() or _is_prose(lines[-1])):
+    while lines and (not lines[-1].strip() or is_prose(lines[-1])):
         lines.pop()
-    program = "\n".join(lines)
+    program = textwrap.dedent("\n".join(lines))
     return program if lines and syntax_tree(program) is not None else code
 
 
-def _is_prose(line: str) -> bool:
+_HEADING = re.compile(r"[A-Z]\w*(?: \w+)*:|[A-Z][\w']* \w.*[.:!?]")
+"""A line that reads like a heading or a whole sentence."""
+
+
+def is_prose(line: str) -> bool:
     """Whether ``line`` is a sentence: words, and nothing that a statement with an effect would need."""
-    return (
-        not line[0].isspace()
-        and len(line.split()) > 2
-        and not any(sign in line for sign in '=()[]{}#"@')
-        and (syntax_tree(line) is None)
-    )
+    words = line.split()
+    if line[:1].isspace() or not words or keyword.iskeyword(words[0].rstrip(":")):  # `if a b:` is a broken statement
+        return False
+    sentence = len(words) > 2 and not any(sign in line for sign in '=()[]{}#"@')
+    return (sentence or bool(_HEADING.fullmatch(line.strip()))) and syntax_tree(line) is None

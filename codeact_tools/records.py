@@ -52,6 +52,8 @@ class RawRecord(NamedTuple):
     base: str = ""
     extra: bool = False
     """Whether instances may have further fields."""
+    ordered: bool = False
+    """Whether instances compare by one field after the other."""
 
 
 def inspect_record(cls: type[Any], *, owner: str) -> RawRecord | None:
@@ -197,7 +199,8 @@ def _dataclass(cls: type[Any], owner: str) -> RawRecord:
             RawField(name, annotation, default, has_factory, each.init, stored, True, each.kw_only, _line(doc))
         )
     positional = not all(field.kw_only for field in fields if field.init) or not fields
-    return RawRecord("record", fields, positional=positional, frozen=options.frozen)
+    ordered = options.order and all(each.compare and each.init for each in dataclasses.fields(cls))
+    return RawRecord("record", fields, positional=positional, frozen=options.frozen, ordered=ordered)
 
 
 def _attrs(cls: type[Any], owner: str) -> RawRecord:

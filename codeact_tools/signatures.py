@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import itertools
 import types
 import typing
 from collections.abc import Collection, Iterator
@@ -16,16 +15,17 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import typing_extensions
-from pydantic import GetCoreSchemaHandler, RootModel
+from pydantic import RootModel
 from pydantic.networks import AnyUrl
-from pydantic_core import CoreSchema, core_schema
 
 from . import vocabulary
 from .constraints import constraint_texts, misapplied
 from .definitions import FieldDef, TypeDef, TypeKind
 from .errors import DefinitionError
 from .expressions import UNSET, Choice, Constrained, Generic, Member, Name, Ref, TypeExpr, Union, Unset, Variable
+from .opaque import Opaque, OpaqueMarker, Stays
 from .records import RawField, RawRecord, class_doc, inspect_record, resolve_hints
+from .typenames import TypeNames
 
 __all__ = ["UNSET", "Catalog", "FieldDef", "Opaque", "TypeDef", "TypeExpr", "TypeKind", "Unset"]
 
@@ -42,30 +42,6 @@ _ENUM_BASES: Final = (
 )
 
 
-class OpaqueMarker:
-    """Marks a value that stays on the host and crosses as a handle."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.is_instance_schema(get_origin(source) or source)
-
-
-_T = typing.TypeVar("_T")
-
-Opaque = Annotated[_T, OpaqueMarker()]
-"""``Opaque[Connection]``: a value that stays on the host; the action gets a handle and can pass it on."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stays:
-    """Stands for a class where its values stay on the host."""
-
-    cls: type[Any]
-
-    @property
-    def __name__(self) -> str:
-        return f"{self.cls.__name__}Handle"
-
-
 class Catalog:
     """The types that a set of tools mentions, by the name that the model sees."""
 
@@ -74,10 +50,8 @@ class Catalog:
         """Definitions by name; what a definition mentions comes before it, but for recursion."""
         self.large: dict[str, type[Any]] = {}
         """Classes that cross as values, by the names of their handles where they are `Opaque`."""
-        self._names: dict[Any, str] = {}
-        self._owners: dict[str, Any] = {}
+        self._names = TypeNames(reserved)
         self._replaced: list[TypeDef] = []
-        self._reserved = {*vocabulary.RESERVED, *reserved}
         self._toolkit: str | None = None
 
     def expression(self, annotation: Any, *, owner: str, toolkit: str | None = None) -> TypeExpr:
@@ -102,7 +76,7 @@ class Catalog:
             return self.types[known]
         self._toolkit = toolkit
         if cls.__module__ == "builtins":
-            return self._add(cls, self._own(cls, cls.__name__), kind="import", base="builtins")
+            return self._add(cls, self._names.own(cls, cls.__name__), kind="import", base="builtins")
         with self.transaction():
             hints = [_hints(each, owner) for each in reversed(cls.__mro__) if each.__module__ != "builtins"]
             fields = tuple(
@@ -131,12 +105,12 @@ class Catalog:
 
     def reserve(self, names: Collection[str]) -> None:
         """Keep ``names`` free of definitions."""
-        self._reserved.update(names)
+        self._names.reserve(names)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Forget what is added inside the block if it raises."""
-        tables: tuple[dict[Any, Any], ...] = (self.types, self.large, self._names, self._owners)
+        tables: tuple[dict[Any, Any], ...] = (self.types, self.large, *self._names.tables)
         sizes = [len(table) for table in tables]
         replaced = len(self._replaced)
         try:
@@ -270,7 +244,7 @@ class Catalog:
         if (
             module := vocabulary.IMPORTS.get(cls) or vocabulary.FOREIGN.get((cls.__module__, cls.__qualname__))
         ) is not None:
-            name = self._own(cls, cls.__name__) if cls.__name__ not in self._owners else self._claim(cls)
+            name = self._claim(cls) if self._names.is_taken(cls.__name__) else self._names.own(cls, cls.__name__)
             self._add(cls, name, kind="import", base=module)
             for companion in vocabulary.COMPANIONS.get(cls, ()):
                 self._walk(companion, owner)
@@ -315,7 +289,7 @@ class Catalog:
 
     def _large_handle(self, cls: type[Any]) -> TypeExpr:
         """A handle to a table, an array or an image, which may cross as a value elsewhere."""
-        key = _Stays(cls)
+        key = Stays(cls)
         if (name := self._names.get(key)) is None:
             name = self._claim(key)
             self._add(cls, name, kind="handle", doc=f"A {cls.__name__} that stays where it is.")
@@ -339,7 +313,7 @@ class Catalog:
             self._adopt(cls, name)
         return self._add(
             cls, name, kind=kind, doc=class_doc(cls), fields=fields, base=base, positional=record.positional,
-            frozen=record.frozen, extra=record.extra, variables=variables,
+            frozen=record.frozen, extra=record.extra, ordered=record.ordered, variables=variables,
         ).name  # fmt: skip
 
     def _base_record(self, cls: type[Any]) -> str:
@@ -370,20 +344,7 @@ class Catalog:
         )  # fmt: skip
 
     def _claim(self, python: Any) -> str:
-        """Give ``python`` a name that nothing else has: its own, with its toolkit or module, or with a number."""
-        own = python.__name__.rpartition(".")[2]
-        module = str(getattr(python, "__module__", "") or "").rpartition(".")[2]
-        prefixed = (camel(each) + own for each in (self._toolkit or "", module) if each)
-        numbered = (f"{own}{number}" for number in itertools.count(2))
-        for name in itertools.chain([own], prefixed, numbered):
-            if name not in self._owners and name not in self._reserved and name.isidentifier():
-                return self._own(python, name)
-        raise AssertionError("unreachable")
-
-    def _own(self, python: Any, name: str) -> str:
-        self._names[python] = name
-        self._owners[name] = python
-        return name
+        return self._names.claim(python, self._toolkit)
 
     def _add(self, python: Any, name: str, *, kind: TypeKind, **attributes: Any) -> TypeDef:
         definition = TypeDef(name=name, kind=kind, python=python, toolkit=self._toolkit, **attributes)
@@ -419,11 +380,6 @@ def _parameters(cls: type[Any]) -> tuple[typing.TypeVar, ...]:
     """The type variables of a generic class."""
     own: tuple[typing.TypeVar, ...] = getattr(cls, "__parameters__", ())
     return own or getattr(cls, "__pydantic_generic_metadata__", {}).get("parameters", ())
-
-
-def camel(name: str) -> str:
-    """``home_office`` as ``HomeOffice``."""
-    return "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").replace("-", "_").split("_"))
 
 
 def _is_hashable(value: object) -> bool:

@@ -24,8 +24,8 @@ from .context import Depends, ToolContext
 from .errors import DefinitionError
 from .invocation import invoke
 from .naming import identifier
+from .opaque import Opaque
 from .reflection import OPTIONS, location_of, make_spec
-from .signatures import Opaque
 from .specs import BoundCall, Effects, Parameter, ParameterKind, Raised, ToolKind, ToolOptions, ToolSpec
 
 __all__ = [

@@ -288,7 +288,7 @@ def test_no_process_and_no_file_is_left_behind() -> None:
     assert folder is not None
     checker.close()
     assert process.poll() is not None
-    assert not Path(folder.name).exists()
+    assert not folder.path.exists()
 
 
 def test_the_host_configuration_does_not_reach_the_type_checker(

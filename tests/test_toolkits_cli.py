@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from codeact_tools import Session, ToolRegistry
 from codeact_tools.cli import main
 from codeact_tools.cli.scaffold import write_toolkit
+from codeact_tools.dialects import DIALECTS
 from codeact_tools.errors import ConfigurationError
+from codeact_tools.prompts import worked_example
+from codeact_tools.testing import UnconfinedSandbox
 from codeact_tools.toolkits import ENABLED, GROUP
 
 BANK = """
@@ -112,7 +118,7 @@ def test_check_reports_without_a_key_what_it_can(capsys: pytest.CaptureFixture[s
     """Examples that could not run are no proof."""
     assert main(["toolkits", "check", "bank"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("bank: 1 tools, level silver\n")
+    assert out.startswith("bank: 1 tool, level silver\n")
     assert "bank: has no configuration, so no example ran: The toolkit 'bank' cannot be used" in out
     assert "Set BANK_KEY" in out
 
@@ -133,7 +139,18 @@ def test_a_new_toolkit_is_gold_before_it_is_installed(
     path_before = [*sys.path]
     assert main(["toolkits", "check", str(folder), "--level", "gold"]) == 0
     sys.path[:] = path_before
-    assert capsys.readouterr().out.startswith("weather_maps: 1 tools, level gold\n")
+    assert capsys.readouterr().out.startswith("weather_maps: 1 tool, level gold\n")
+
+
+def test_a_new_toolkit_shows_how_to_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model reads its demonstration as the example, and what this says is what happens."""
+    monkeypatch.syspath_prepend(str(write_toolkit("word_lists", tmp_path).folder / "src"))
+    toolkit = importlib.import_module("codeact_tools_word_lists").toolkit
+    [demonstration] = toolkit.demonstrations
+    [(code, shown)] = demonstration.steps
+    with Session(tools=[toolkit], sandbox=UnconfinedSandbox()) as session:
+        assert session.run(textwrap.dedent(code).strip()).stdout.strip() == shown.strip()
+    assert all(demonstration.task in worked_example(ToolRegistry([toolkit]), each) for each in DIALECTS.values())
 
 
 @pytest.mark.usefixtures("bank")
@@ -229,7 +246,7 @@ def test_a_configuration_for_examples_lets_all_of_them_run(
     assert main(["toolkits", "check", str(tmp_path), "--level", "gold"]) == 0
     out = capsys.readouterr().out
     assert "first_shelf: 2 tools, level gold\n" in out
-    assert "second_shelf: 1 tools, level gold\n" in out
+    assert "second_shelf: 1 tool, level gold\n" in out
     assert "note: first_shelf.put" not in out
     assert main(["toolkits", "check", str(tmp_path), "--examples", "safe"]) == 0
     assert "note: first_shelf.put: its examples did not run" in capsys.readouterr().out

@@ -162,7 +162,7 @@ def test_a_generated_toolkit_passes_its_own_tests_where_it_is_installed(
     )
     assert "23 passed" in out, out
     report = succeeded(environment.command("toolkits", "check", "my_words", "--level", "gold", cwd=tmp_path))
-    assert report.startswith("my_words: 1 tools, level gold\n")
+    assert report.startswith("my_words: 1 tool, level gold\n")
 
 
 def test_a_generated_toolkit_has_its_site(environment: Environment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -364,6 +365,48 @@ def test_a_collector_that_refuses_is_named(collector: tuple[str, type[Collector]
     handler.status = 400
     with pytest.raises(ConfigurationError, match=rf"{address}/v1/traces' does not take the spans.*; set --endpoint"):
         send(full_run(), endpoint=f"{address}/v1/traces")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_collector_that_is_busy_is_asked_again(collector: tuple[str, type[Collector]], status: int) -> None:
+    """The next attempt may succeed."""
+    address, handler = collector
+    handler.status = status
+
+    class Recovering(list[ExportTraceServiceRequest]):
+        def append(self, request: ExportTraceServiceRequest) -> None:
+            handler.status = 200 if self else status
+            super().append(request)
+
+    handler.received = Recovering()
+    send(full_run(), endpoint=f"{address}/v1/traces")
+    assert len(handler.received) == 2
+
+
+def test_nobody_at_the_endpoint_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The exporter is stopped before it waits for another attempt; the error says where, why, and what to do."""
+    waits: list[float] = []
+    wait = threading.Event.wait
+
+    def waited(event: threading.Event, timeout: float | None = None) -> bool:
+        if timeout is not None and not event.is_set():
+            waits.append(timeout)
+        return wait(event, timeout)
+
+    monkeypatch.setattr(threading.Event, "wait", waited)
+    with socket.socket() as reserved:  # bound, and not listening
+        reserved.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1/traces"
+        with pytest.raises(ConfigurationError) as caught:
+            send(full_run(), endpoint=endpoint)
+    assert str(caught.value) == (
+        f"Nobody receives spans at {endpoint!r} (Connection refused); start a collector there, or set --endpoint or "
+        "OTEL_EXPORTER_OTLP_ENDPOINT to one that receives OTLP over HTTP."
+    )
+    assert not waits
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

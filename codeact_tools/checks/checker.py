@@ -19,6 +19,7 @@ from .history import History, ambient_stubs
 from .libraries import Libraries
 from .moments import Moments
 from .names import Names
+from .nodes import Nodes
 from .overloads import Overloads
 from .policy import ImportPolicy
 from .render import ranked
@@ -205,18 +206,18 @@ class Checker:
         facts = self._history.facts.after(source.nodes)
         if not (diagnostics or facts.refused or facts.changing or Moments.may_matter(source)):
             return used, None
-        translator = Translator(source, scope, facts, self._history.bound)
+        nodes = Nodes(source, facts, self._history.bound)
         found = used
         try:
-            subscripts = Subscripts(source, translator.nodes, diagnostics)
+            subscripts = Subscripts(source, nodes, diagnostics)
             if (question := subscripts.question()) is not None:
                 diagnostics = subscripts.certain(self._asked(question, source))
-            found = [*translator.findings(diagnostics), *used]
-            self._refused = (source.code, translator.nodes.refused)
-            overloads = Overloads(source, scope, translator.nodes, diagnostics)
+            found = [*Translator(source, scope, facts, nodes).findings(diagnostics), *used]
+            self._refused = (source.code, nodes.refused)
+            overloads = Overloads(source, scope, nodes, diagnostics)
             if (question := overloads.question()) is not None:
                 found += overloads.findings(self._asked(question, source))
-            moments = Moments(source, scope, translator.nodes)
+            moments = Moments(source, scope, nodes)
             if (question := moments.question()) is not None:
                 found += moments.findings(self._asked(question, source))
         except ServerUnavailable as reason:

@@ -160,8 +160,10 @@ class History:
         uncertain = set(module_bindings(left))
         if variables is None:
             self._told, self._open = {}, {}
+            self._return(_deleted(done) - uncertain)
             self._give(dict.fromkeys(uncertain))
         else:
+            self._return(self.scope.own - variables.keys())
             self._take(variables, changed, uncertain, starred=_star_of_library(done))
 
     def _take(self, variables: Mapping[str, str], changed: set[str], uncertain: set[str], *, starred: bool) -> None:
@@ -199,6 +201,14 @@ class History:
         self._told = dict(variables)
         self.facts.told()
 
+    def _return(self, names: Iterable[str]) -> None:
+        """Names that are the interpreter's own again, which gives to every action what an earlier one deleted."""
+        for name in self.scope.give_back(names):
+            self._entries.append(Entry.given(name, f"del {name}\n"))
+            self.bound.discard(name)
+            self.carried.pop(name, None)
+            self._open.pop(name, None)
+
     def _give(self, types: Mapping[str, Known | None]) -> None:
         """Bind names to values of these types, of any where it is None."""
         for name, kind in types.items():
@@ -220,6 +230,15 @@ MOST_LINES: Final = 400
 _AMBIENT: Final = frozenset({"__builtins__", "__name__", "__doc__", "__annotations__", "__loader__", "__spec__"})
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _CONDITIONAL: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match, ast.Delete, ast.AugAssign)
+
+
+def _deleted(statements: Iterable[ast.stmt]) -> set[str]:
+    """Names that statements certainly delete, and do not bind again."""
+    found = set[str]()
+    for each in statements:
+        names = set(module_bindings([each]))
+        found = found | names if isinstance(each, ast.Delete) else found - names
+    return found
 
 
 def _star_of_library(statements: Iterable[ast.stmt]) -> bool:

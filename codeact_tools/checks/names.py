@@ -64,6 +64,11 @@ class Names:
         """What ``tools`` gives to every action without an import."""
         return frozenset(name for name in self.specs if "." not in name) | frozenset(self.types) | TOOL_ERRORS
 
+    @property
+    def given(self) -> dict[str, str]:
+        """The names that every action begins with, unless an earlier one bound them to something else; their paths."""
+        return {"tools": "", **{name: name for name in self.bound}}
+
     def exports(self, toolkit: str | None = None) -> list[str]:
         """What can be imported from ``tools``, or from ``tools.<toolkit>``."""
         if toolkit is None:
@@ -88,7 +93,7 @@ class Scope:
     @classmethod
     def fresh(cls, names: Names) -> Scope:
         """The scope of a session's first action."""
-        return cls(names, {"tools": "", **{name: name for name in names.bound}})
+        return cls(names, names.given)
 
     def after(self, nodes: Sequence[ast.AST]) -> Scope:
         """The scope once the code of ``nodes`` has run, which are a module's; it tells names in that code apart."""
@@ -108,6 +113,14 @@ class Scope:
             if alias not in bound:
                 own.discard(alias)
         return Scope(self.names, paths, own, earlier)
+
+    def give_back(self, names: Iterable[str]) -> set[str]:
+        """Let those of ``names`` that were given stand for what they stood for at first; return which."""
+        given = self.names.given
+        returned = {name for name in names if name in given}
+        self.own -= returned
+        self.paths.update((name, given[name]) for name in returned)
+        return returned
 
     def path(self, node: ast.expr, *, hidden: bool = False) -> str | None:
         """The path below ``tools`` that ``node`` stands for.

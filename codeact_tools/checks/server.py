@@ -10,11 +10,13 @@ import json
 import shutil
 import subprocess
 import sysconfig
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from ..events import Finding, FindingKind
+from .folders import OwnedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +43,13 @@ class Diagnostic:
         start, end = item["range"]["start"], item["range"]["end"]
         message = str(item["message"]).split("\n\n", 1)[0]
         return cls(str(item.get("code", "")), message, start["line"], start["character"], end["line"], end["character"])
+
+    def finding(self, kind: FindingKind, message: str, hint: str | None = None) -> Finding:
+        """A blocking finding at the place of the diagnostic."""
+        end = self.end_column + 1 if self.end_line == self.line else None
+        return Finding(
+            kind=kind, message=message, hint=hint, line=self.line + 1, column=self.column + 1, end_column=end
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class TypeServer:
         self._packages = packages
         self._python_version = python_version
         self._executable = executable
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: OwnedFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._cells: list[_Cell] = []
         self._request = 0
@@ -121,7 +130,7 @@ class TypeServer:
         self._closed = True
         self._stop()
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.remove()
             self._folder = None
 
     def _expire(self, expired: threading.Event) -> None:
@@ -168,9 +177,9 @@ class TypeServer:
 
     def _write_stubs(self) -> Path:
         if self._folder is not None:
-            return Path(self._folder.name)
-        self._folder = tempfile.TemporaryDirectory(prefix="codeact-check-")
-        root = Path(self._folder.name).resolve()
+            return self._folder.path
+        self._folder = OwnedFolder()
+        root = self._folder.path
         library = root / "environment" / "lib" / f"python{self._python_version}" / "site-packages"
         library.mkdir(parents=True)
         (root / "environment" / "pyvenv.cfg").write_text(f"home = {root}\nversion = {self._python_version}.0\n")

@@ -135,6 +135,11 @@ def plain(text: str) -> str:
     return " | ".join(dict.fromkeys(members))
 
 
+def is_coroutine(text: str) -> bool:
+    """Whether the type is that of a coroutine, which has to be awaited."""
+    return text.startswith(("CoroutineType[", "Coroutine["))
+
+
 class Compatibility:
     """Whether the host may accept a value of one type as an argument of another."""
 

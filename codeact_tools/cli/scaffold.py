@@ -112,7 +112,7 @@ testpaths = ["tests"]
 _INIT: Final = '''\
 """The toolkit ``@NAME@``."""
 
-from codeact_tools import Toolkit
+from codeact_tools import Demonstration, Toolkit
 
 from .words import NoWords, WordCount, most_frequent_words
 
@@ -123,6 +123,21 @@ toolkit = Toolkit(
     tools=[most_frequent_words],
     version="0.1.0",
     summary="Counts words.",
+    demonstrations=[
+        Demonstration(
+            task="Which words occur more than once in 'A cat and a dog, a bird and a fish'?",
+            steps=[
+                (
+                    """
+                    counts = most_frequent_words("A cat and a dog, a bird and a fish")
+                    print([(each.word, each.count) for each in counts if each.count > 1])
+                    """,
+                    "[('a', 4), ('and', 2)]",
+                )
+            ],
+            answer="Two words do: 'a' occurs four times and 'and' twice.",
+        )
+    ],
 )
 """What the entry point ``@NAME@`` names."""
 '''

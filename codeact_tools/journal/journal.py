@@ -15,7 +15,8 @@ from ..events import ApprovalDecided, Recorded
 from .log import RunLog
 from .past import Past, PastCall, read_past
 from .redaction import Redactor
-from .store import Record, RunSummary, SQLiteStore, Store
+from .sqlite import SQLiteStore
+from .store import Record, RunSummary, Store
 
 VARIABLE: Final = "CODEACT_TOOLS_JOURNAL"
 """Environment variable: the journal's file, or ``off``."""

@@ -84,7 +84,8 @@ def _named(name: str) -> tuple[Model, Choice]:
         from .endpoint import EndpointModel
 
         url, _, served = name.partition("#")
-        return EndpointModel(url, served or None), Choice(name=served or url, reason=f"the endpoint {url}")
+        endpoint = EndpointModel(url, served or None)
+        return endpoint, Choice(name=served or endpoint.base_url, reason=f"the endpoint {endpoint.base_url}")
     if kind == "endpoint":
         from .endpoint import EndpointModel
 

@@ -108,7 +108,7 @@ async def until_stop(deltas: AsyncIterator[Delta], stop: Sequence[str]) -> Async
             text = tail + delta.text
             end = min((at + len(mark) for mark in stop if (at := text.find(mark)) >= 0), default=-1)
             if end < 0:
-                tail = text[len(text) - longest + 1 :] if longest > 1 else ""
+                tail = text[max(len(text) - longest + 1, 0) :]
                 yield delta
                 continue
             stopped = True

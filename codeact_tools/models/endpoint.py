@@ -12,15 +12,18 @@ import contextlib
 import dataclasses
 import difflib
 import os
+import re
 import weakref
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ..errors import ConfigurationError, ContextOverflow, ModelReplyError, ModelUnavailable
 from . import endpoint_server
 from .base import Delta, Message, Sampling, until_stop
-from .endpoint_errors import is_page, mapped
+from .endpoint_errors import dropped, mapped, unknown_model
+from .endpoint_events import chunks
 from .endpoint_replies import ReplyState, refused_field, request_fields
 from .endpoint_server import UNKNOWN, Served
 from .templates import Template, find_template
@@ -29,7 +32,7 @@ from .windows import estimate
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from openai import AsyncOpenAI, AsyncStream
+    from openai import AsyncOpenAI
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _ASKING = 5.0
@@ -43,7 +46,8 @@ def endpoint_from_environment() -> tuple[str, str | None, str | None] | None:
 
     ``CODEACT_TOOLS_BASE_URL``, ``CODEACT_TOOLS_MODEL`` and ``CODEACT_TOOLS_API_KEY``; where the first is not set,
     ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``. OpenAI's key is never sent to an address that only
-    ``CODEACT_TOOLS_BASE_URL`` names. A key alone names an endpoint once ``CODEACT_TOOLS_MODEL`` says which model.
+    ``CODEACT_TOOLS_BASE_URL`` names, unless that is OpenAI's own. A key alone names an endpoint once
+    ``CODEACT_TOOLS_MODEL`` says which model.
     """
     model = os.environ.get("CODEACT_TOOLS_MODEL") or None
     key = os.environ.get("CODEACT_TOOLS_API_KEY") or None
@@ -82,10 +86,12 @@ class EndpointModel:
         """Name the server; nothing is sent.
 
         Args:
-            base_url: The address that the API's paths are appended to; most end in ``/v1``. None: from the environment,
-                see `endpoint_from_environment`.
+            base_url: The address that the API's paths are appended to; most end in ``/v1``. A query is sent with every
+                request, a user and a password as basic authentication. None: from the environment, see
+                `endpoint_from_environment`.
             model: As the server calls it. None: from the environment, else the server's only one.
-            api_key: None: from the environment; servers of your own mostly need none.
+            api_key: None: from the environment (``CODEACT_TOOLS_API_KEY``; for OpenAI's own address also
+                ``OPENAI_API_KEY``); servers of your own mostly need none.
             dialect: Key of `DIALECTS`.
             completions: Fill in the chat template here and ask ``/completions``, for a server that has none, or the
                 wrong one, for this model. True: ChatML; or a name in `codeact_tools.models.templates.TEMPLATES`, or a
@@ -97,7 +103,8 @@ class EndpointModel:
             headers: Sent with every request.
             connect_timeout: Seconds to reach the server.
             read_timeout: Seconds between two pieces of a reply, and before the first.
-            retries: Repetitions after rate limits, server errors and lost connections, before the reply starts.
+            retries: Repetitions after rate limits, server errors and lost connections, before the reply starts. A
+                connection that the server closed before it answered is tried once more in any case.
             concurrency: Most requests at a time; None: no limit.
 
         Raises:
@@ -109,7 +116,9 @@ class EndpointModel:
             raise ConfigurationError(msg)
         if found is not None:
             base_url, model, api_key = found[0], model or found[1], api_key or found[2]
-        self.base_url = _checked_url(base_url or "")
+        address = _checked_url(base_url or "")
+        self.base_url = address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        self._query = dict(parse_qsl(address.query))
         self.model = model or os.environ.get("CODEACT_TOOLS_MODEL") or None
         self.dialect = dialect
         self.context_tokens = context_tokens
@@ -118,7 +127,19 @@ class EndpointModel:
         self._served: Served | None = None
         self._measured = 1.0  # tokens that the server counted, for each one that was estimated
         self._key = api_key or os.environ.get("CODEACT_TOOLS_API_KEY") or None
+        if self._key is None and address[:2] == urlsplit(_OPENAI_URL)[:2]:
+            self._key = os.environ.get("OPENAI_API_KEY") or None
         self._headers = dict(headers or {})
+        self._login: dict[str, str] = {}
+        if address.username:  # it stays out of the address, which is shown and logged
+            login = f"{unquote(address.username)}:{unquote(address.password or '')}"
+            self._login = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+        private = [
+            value.split()[-1]
+            for name, value in self._headers.items()
+            if value.strip() and re.search("key|auth|token|secret", name, re.IGNORECASE)
+        ]
+        self._secrets = [secret for secret in (self._key, address.password, *private) if secret and len(secret) > 7]
         self._timeouts = (connect_timeout, read_timeout)
         self._retries = retries
         self._refused: set[str] = set()
@@ -173,8 +194,9 @@ class EndpointModel:
             connect, read = self._timeouts
             client = self._clients[loop] = openai.AsyncOpenAI(
                 base_url=self.base_url,
+                default_query=self._query,
                 api_key=self._key or "none",
-                default_headers=self._headers,
+                default_headers={**self._login, **self._headers},
                 timeout=openai.Timeout(read, connect=connect, write=60.0, pool=read),
                 max_retries=self._retries,
             )
@@ -204,16 +226,17 @@ class EndpointModel:
 
     async def _reply(self, messages: Sequence[Message], sampling: Sampling, reply: ReplyState) -> AsyncGenerator[Delta]:
         """Ask once, and note in ``reply`` what has come."""
-        stream = await self._open(messages, sampling)
+        response = await self._open(messages, sampling)
         try:
-            async for chunk in stream:
-                if (delta := reply.read(chunk)) is not None:
-                    yield delta
-            reply.check(stream, sampling)
+            async with contextlib.aclosing(chunks(response.aiter_bytes())) as parts:
+                async for chunk in parts:
+                    if (delta := reply.read(chunk)) is not None:
+                        yield delta
+            reply.check(response.headers.get("content-type", ""), self.base_url, sampling)
         except Exception as error:
             raise self._mapped(error, streaming=True) from error
         finally:
-            await stream.close()
+            await response.aclose()
 
     async def _introduce(self) -> None:
         """Learn from the server, once, which model it has where none is named, its window, and what it understands."""
@@ -234,26 +257,29 @@ class EndpointModel:
         self.model = self.model or _only(self._served.names, self.base_url)
         self.context_tokens = self.context_tokens or self._served.windows.get(self.model)
 
-    async def _open(self, messages: Sequence[Message], sampling: Sampling) -> AsyncStream[Any]:
-        """Send the request, without the fields that the server refuses."""
+    async def _open(self, messages: Sequence[Message], sampling: Sampling) -> Any:
+        """Send the request, without the fields that the server refuses, and return the response, which is not read."""
         request: dict[str, Any] = {"model": self.model, "stream": True}
         client = self._client()
         create: Any
         if self._template is None:
-            create = client.chat.completions.create
+            create = client.chat.completions.with_raw_response.create
             request["messages"] = [{"role": message.role, "content": message.content} for message in messages]
         else:
-            create = client.completions.create
+            create = client.completions.with_raw_response.create
             request["prompt"] = self._template.render(messages)
         served = self._served or UNKNOWN
         constraint = {} if sampling.grammar is None else served.constrain(sampling.grammar, self.name)
         include_stop = served.keeps_stop if self._include_stop is None else self._include_stop
+        again = self._retries == 0  # a connection that the server closed for being idle is none of the user's retries
         while True:
             fields = request_fields(sampling, self._refused, include_stop=include_stop, chat=self._template is None)
             try:
-                reply = await create(**request, extra_body={**fields, **constraint})
-                return cast("AsyncStream[Any]", reply)
+                return (await create(**request, extra_body={**fields, **constraint})).http_response
             except Exception as error:
+                if again and dropped(error):
+                    again = False
+                    continue
                 refused = refused_field(error, fields)
                 if refused is None:
                     raise await self._explained(error) from error
@@ -264,7 +290,7 @@ class EndpointModel:
         explained = self._mapped(error)
         if isinstance(explained, ContextOverflow):
             self.context_tokens = self.context_tokens or explained.allowed
-        if getattr(error, "status_code", None) != 404 or is_page(error):
+        if isinstance(explained, ContextOverflow) or not unknown_model(error):
             return explained
         with contextlib.suppress(ModelUnavailable):
             names = await self.models()
@@ -276,15 +302,22 @@ class EndpointModel:
         return explained
 
     def _mapped(self, error: Exception, *, streaming: bool = False) -> Exception:
-        return mapped(error, name=self.name, url=self.base_url, retries=self._retries, streaming=streaming)
+        return mapped(
+            error, name=self.name, url=self.base_url, retries=self._retries, streaming=streaming, secrets=self._secrets
+        )
 
 
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+def _checked_url(url: str) -> SplitResult:
+    """Return the address that paths are appended to; its query goes with every request (Azure has one)."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, or too large
+        known = False
+    if not known:
         msg = f"base_url is {url!r}, which is no HTTP address; write for example 'http://localhost:8000/v1'"
         raise ConfigurationError(msg)
-    return url.rstrip("/").removesuffix("/completions").removesuffix("/chat")
+    return parts._replace(path=re.sub(r"(?:(?:/chat)?/completions|/chat|(?<=/v1)/models)?/*$", "", parts.path))
 
 
 def _only(names: Sequence[str], url: str) -> str:

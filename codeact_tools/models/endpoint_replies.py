@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from ..errors import ModelReplyError, ModelUnavailable
 from ..events import Usage
 from .base import Delta, Sampling
-from .endpoint_errors import said
-
-if TYPE_CHECKING:
-    from openai import AsyncStream
-    from openai.types import Completion
-    from openai.types.chat import ChatCompletionChunk
+from .endpoint_errors import overflows, said
 
 _MOST_STOPS = 4
 """Hosted endpoints refuse more stop strings; the rest are applied here."""
@@ -43,7 +38,7 @@ def request_fields(sampling: Sampling, refused: set[str], *, include_stop: bool,
 
 def refused_field(error: Exception, fields: Mapping[str, Any]) -> str | None:
     """Return the field of the request that the server names in its refusal."""
-    if getattr(error, "status_code", None) not in {400, 422}:
+    if getattr(error, "status_code", None) not in {400, 422} or overflows(error):
         return None
     text = said(error)
     if (parameter := getattr(error, "param", None)) in fields:
@@ -58,6 +53,8 @@ class ReplyState:
     def __init__(self) -> None:
         self.text = False
         self.reasoning = False
+        self.called = False
+        self.refusal = ""
         self.finish_reason: str | None = None
 
     @property
@@ -65,62 +62,95 @@ class ReplyState:
         """Whether anything was handed on, so that the request cannot be repeated."""
         return self.text or self.reasoning
 
-    def read(self, chunk: ChatCompletionChunk | Completion) -> Delta | None:
+    def read(self, chunk: Mapping[str, Any]) -> Delta | None:
         """Translate one chunk; None where it says nothing."""
-        usage = None if chunk.usage is None else _usage(chunk.usage)
-        choice: Any = chunk.choices[0] if chunk.choices else None
-        delta = getattr(choice, "delta", None)
-        text = getattr(choice, "text", None) or getattr(delta, "content", None) or ""
-        extra: Mapping[str, Any] = getattr(delta, "model_extra", None) or {}
-        reasoning = extra.get("reasoning_content") or extra.get("reasoning") or ""
-        reason = getattr(choice, "finish_reason", None)
+        usage = _usage(_object(chunk.get("usage")))
+        choices = chunk.get("choices")
+        choice = _object(choices[0]) if isinstance(choices, list) and choices else {}
+        delta = _object(choice.get("delta"))
+        text, reasoning = _parts(choice.get("text") or delta.get("content"))
+        reasoning += _parts(delta.get("reasoning_content") or delta.get("reasoning"))[0]
+        reason = choice.get("finish_reason") or None
         self.text |= bool(text)
         self.reasoning |= bool(reasoning)
+        self.called |= bool(delta.get("tool_calls"))
+        self.refusal += _parts(delta.get("refusal"))[0]
         self.finish_reason = reason or self.finish_reason
         if not text and not reasoning and usage is None and reason is None:
             return None
-        return Delta(
-            text=text,
-            reasoning=reasoning if isinstance(reasoning, str) else "",
-            usage=usage,
-            finish_reason=None if reason is None else "length" if reason == "length" else "stop",
-        )
+        finish: Literal["stop", "length"] | None = None
+        if reason is not None:
+            finish = "length" if str(reason).lower() in _CUT_OFF else "stop"
+        return Delta(text=text, reasoning=reasoning, usage=usage, finish_reason=finish)
 
-    def check(self, stream: AsyncStream[Any], sampling: Sampling) -> None:
+    def check(self, kind: str, url: str, sampling: Sampling) -> None:
         """Raise where the reply that has ended is none.
+
+        Args:
+            kind: The content type of the response.
+            url: Where it came from.
+            sampling: What was asked for.
 
         Raises:
             ModelUnavailable: It was no stream at all.
             ModelReplyError: It is empty, or broke off.
         """
-        kind = stream.response.headers.get("content-type", "")
         if "html" in kind:
-            url = stream.response.request.url
             msg = f"{url} answered with a web page; most servers want a base_url that ends in /v1"
             raise ModelUnavailable(msg)
+        if (wrong := self._fault(kind, sampling)) is not None:
+            raise ModelReplyError(f"{wrong} (from {url})")
+
+    def _fault(self, kind: str, sampling: Sampling) -> str | None:
         if self.finish_reason is None:
-            msg = f"the reply broke off: the server sent no end (content type {kind!r}); try again"
-            raise ModelReplyError(msg)
+            return f"the reply broke off: the server sent no end (content type {kind!r}); try again"
+        if self.finish_reason == "error":
+            return "the reply broke off: the server says that it failed; try again"
         if self.finish_reason == "content_filter":
-            msg = "the server's content filter withheld the reply"
-            raise ModelReplyError(msg)
-        if not self.text and self.reasoning:
-            msg = f"the model used its {sampling.max_tokens} tokens for reasoning and did not reply; raise max_tokens"
-            raise ModelReplyError(msg)
-        if not self.text:
-            msg = "the model's reply is empty; does the server use the chat template of this model?"
-            raise ModelReplyError(msg)
+            return "the server's content filter withheld the reply"
+        if self.text:
+            return None
+        if self.refusal:
+            return f"the model refuses: {self.refusal}"
+        if self.called:
+            return "the model made a call in the server's own form, and wrote no text; turn tool calling off there"
+        if self.reasoning:
+            return f"the model used its {sampling.max_tokens} tokens for reasoning and did not reply; raise max_tokens"
+        return "the model's reply is empty; does the server use the chat template of this model?"
 
 
-def _usage(counts: Any) -> Usage:
+_CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
+"""Reasons for an end that mean the token limit: OpenAI's name, Anthropic's and Gemini's, Mistral's."""
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _parts(content: object) -> tuple[str, str]:
+    """Return text and reasoning of ``content``, which may be a list of parts, as Mistral's is."""
+    if isinstance(content, str):
+        return content, ""
+    text = reasoning = ""
+    for part in map(_object, content if isinstance(content, list) else ()):
+        text += _parts(part.get("text"))[0]
+        reasoning += _parts(part.get("thinking"))[0]
+    return text, reasoning
+
+
+def _usage(counts: Mapping[str, Any]) -> Usage | None:
     """Read the tokens; and what they cost, where the server says so, as OpenRouter does."""
-    extra: Mapping[str, Any] = counts.model_extra or {}
-    details = counts.prompt_tokens_details
-    cached = details.cached_tokens if details is not None else extra.get("prompt_cache_hit_tokens")  # DeepSeek's name
-    cost = extra.get("cost")
+    if not counts:
+        return None
+    cached = _object(counts.get("prompt_tokens_details")).get("cached_tokens")
+    cost = counts.get("cost")
     return Usage(
-        prompt_tokens=counts.prompt_tokens or 0,
-        completion_tokens=counts.completion_tokens or 0,
-        cached_tokens=cached or 0,
+        prompt_tokens=_count(counts.get("prompt_tokens")),
+        completion_tokens=_count(counts.get("completion_tokens")),
+        cached_tokens=_count(cached if cached is not None else counts.get("prompt_cache_hit_tokens")),  # DeepSeek's
         cost=float(cost) if isinstance(cost, int | float) else None,
     )
+
+
+def _count(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and value > 0 else 0

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ..errors import SandboxUnavailable
+from ..invocation import in_thread
 from .channel import Channel
 from .clocks import process_cpu_seconds
 from .packages import PackageSet, find_packages
@@ -116,7 +117,7 @@ class LocalSandbox:
         wanted = _Wanted(request.packages, limits.memory_mb, limits.files_mb, limits.threads)
         if self._spares is not None and (spare := self._spares.take(wanted)) is not None:
             return spare
-        opening = asyncio.ensure_future(asyncio.to_thread(self._fork, wanted))
+        opening = asyncio.ensure_future(in_thread(self._fork, wanted))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:

@@ -75,6 +75,8 @@ def _type(definition: TypeDef, codec: Codec) -> dict[str, Json]:
         "fields": [_field(field, definition, codec) for field in definition.fields],
         "members": [_member(name, value, codec) for name, value in definition.members],
     }
+    if definition.ordered:
+        entry["ordered"] = True
     if definition.target is not None:
         entry["target"] = definition.target.render()
     if definition.kind == "import":

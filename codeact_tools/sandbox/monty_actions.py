@@ -20,7 +20,8 @@ from .guest.classes import build_class
 from .guest.display import cut, show
 from .guest.errors import ERRORS
 from .guest.records import Handle, Record
-from .guest.values import Codec, WireError
+from .guest.scalars import WireError
+from .guest.values import Codec
 
 _PIECE: Final = 16_384
 _LONGEST_SLEEP: Final = 3600.0

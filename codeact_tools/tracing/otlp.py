@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -29,6 +31,10 @@ except ImportError as error:
 __all__ = ["Sent", "send"]
 
 _BATCH = 512
+_HOPELESS = {
+    errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, getattr(socket, "EAI_NONAME", 0)
+}  # fmt: skip
+"""Errors of the operating system that are the same a second later: no such host, no way to it, nobody listening."""
 
 
 class Sent(NamedTuple):
@@ -56,19 +62,28 @@ def send(recorded: Iterable[Recorded], *, endpoint: str | None = None, agent_nam
     export(recorded, provider, agent_name=agent_name)
     spans = kept.get_finished_spans()
     exporter: SpanExporter = OTLPSpanExporter(endpoint=endpoint)
-    try:
-        with _complaints() as heard:
+    with _complaints(exporter) as heard:
+        try:
             for start in range(0, len(spans), _BATCH):
                 if exporter.export(spans[start : start + _BATCH]) is not SpanExportResult.SUCCESS:
-                    why = f" ({in_short(heard[0])})" if heard else ""
-                    raise ConfigurationError(
-                        f"The collector at {_address(endpoint)!r} does not take the spans{why}; set --endpoint or "
-                        "OTEL_EXPORTER_OTLP_ENDPOINT to one that receives OTLP over HTTP."
-                    )
-    finally:
-        exporter.shutdown()
-        provider.shutdown()
+                    raise _refused(_address(endpoint), heard)
+        finally:
+            exporter.shutdown()
+            provider.shutdown()
     return Sent(spans=len(spans), endpoint=_address(endpoint))
+
+
+def _refused(address: str, heard: Sequence[str]) -> ConfigurationError:
+    why = f" ({in_short(heard[0])})" if heard else ""
+    if heard and is_hopeless(heard[0]):
+        return ConfigurationError(
+            f"Nobody receives spans at {address!r}{why}; start a collector there, or set --endpoint or "
+            "OTEL_EXPORTER_OTLP_ENDPOINT to one that receives OTLP over HTTP."
+        )
+    return ConfigurationError(
+        f"The collector at {address!r} does not take the spans{why}; set --endpoint or "
+        "OTEL_EXPORTER_OTLP_ENDPOINT to one that receives OTLP over HTTP."
+    )
 
 
 def in_short(complaint: str) -> str:
@@ -81,15 +96,32 @@ def in_short(complaint: str) -> str:
     return found[1].strip() if found else complaint.splitlines()[0][:120].rstrip(".")
 
 
+def is_hopeless(complaint: str) -> bool:
+    """Whether nobody listens there, so that another attempt will fail like the first.
+
+    >>> is_hopeless("Transient error ... [Errno 111] Connection refused ... retrying in 0.9s.")
+    True
+    >>> is_hopeless("Transient error Service Unavailable encountered while exporting span batch, retrying in 0.9s.")
+    False
+    """
+    found = re.search(r"\[Errno (-?\d+)\]", complaint)
+    return found is not None and int(found[1]) in _HOPELESS
+
+
 @contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What the exporter logs, for the error message instead of for the terminal."""
+def _complaints(exporter: SpanExporter) -> Iterator[list[str]]:
+    """What the exporter logs, for the error message instead of for the terminal.
+
+    It tries again for as long as its timeout allows, whatever has failed; where that helps nothing, it is stopped.
+    """
     heard: list[str] = []
 
     class Listener(logging.Handler):
         @override
         def emit(self, record: logging.LogRecord) -> None:
             heard.append(record.getMessage())
+            if len(heard) == 1 and is_hopeless(heard[0]):
+                exporter.shutdown()
 
     logger, listener = logging.getLogger("opentelemetry.exporter"), Listener()
     propagates, logger.propagate = logger.propagate, False

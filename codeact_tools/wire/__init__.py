@@ -6,6 +6,9 @@ is ``"$"``. Everything else is ``{"$": tag, "v": ...}``. Both directions are exa
 
 What arrives is untrusted: it is parsed strictly, never unpickled, and decoding it runs no code but the validation of
 the classes that the catalog names.
+
+`codec` has both directions, for one session: `encoding` and `decoding`, which share `handles`, the values that stay on
+the host; `scalars` and `tables` are what they are made of. `frames` is what all of it travels in.
 """
 
 from __future__ import annotations

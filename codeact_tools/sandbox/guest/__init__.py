@@ -6,5 +6,6 @@ an action owns this interpreter. The boundary is the operating system around it 
 
 Read it in this order: `main` (the requests), `execution` (one action), `link` (frames, and calls that find their
 replies) and `lookout`, `tools` and `callables` (what an action calls), `classes` and `records` (what it computes with),
-`values`, `tables` and `arrays` (what crosses), then `console`, `display`, `report`, `policy`, `files`, `interrupts`.
+`values`, `scalars`, `tables` and `arrays` (what crosses), then `console`, `display`, `report`, `policy`, `files`,
+`interrupts`.
 """

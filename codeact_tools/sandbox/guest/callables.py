@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidCall
 from .link import to_json
-from .values import Codec, WireError
+from .scalars import WireError
+from .values import Codec
 
 if TYPE_CHECKING:
     import inspect

@@ -9,7 +9,7 @@ from typing import Any
 
 from .callables import Entry, parameters_text
 from .errors import ToolError
-from .records import Handle, Record
+from .records import ORDER, Handle, OfDataclass, Record
 from .tables import Picture, Table
 from .values import Codec
 
@@ -31,18 +31,25 @@ def _build_record(entry: Entry, codec: Codec) -> Any:
     by_keyword = {field["name"] for field in fields if field.get("kw_only") or not entry.get("positional")}
     places = tuple(name for name in arguments if name not in by_keyword)
     namespace: dict[str, Any] = {
-        "_fields": tuple(field["name"] for field in fields),
+        "_fields": {field["name"]: field["annotation"] for field in fields},
         "_arguments": arguments,
         "_sent": frozenset(field["name"] for field in fields if field.get("sent", True)),
         "_optional": frozenset(field["name"] for field in fields if field.get("factory")),
+        "_initial": frozenset(field["name"] for field in fields if not field.get("stored", True)),
         "_defaults": {field["name"]: _default(field, codec) for field in fields if "default" in field},
         "_by_position": places,
         "_extra": entry.get("extra", False),
         "_frozen": entry.get("frozen", False),
+        "_ordered": entry.get("ordered", False),
         "_signature_text": _record_text(entry),
         "__annotations__": {field["name"]: field["annotation"] for field in fields},
         "__doc__": None,
+        "__hash__": Record.__hash__ if entry.get("frozen") else None,
+        "__dataclass_fields__": OfDataclass("__dataclass_fields__"),
+        "__dataclass_params__": OfDataclass("__dataclass_params__"),
     }
+    if namespace["_ordered"]:
+        namespace |= ORDER
     if places:
         namespace["__match_args__"] = places
     return type(entry["name"], (base,), namespace)

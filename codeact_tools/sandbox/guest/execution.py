@@ -102,6 +102,8 @@ class Interpreter:
         linecache.cache[filename] = (len(code), None, lines, filename)
         linecache.cache.pop(f"{ACTION}{int(filename[len(ACTION) : -1]) - _REMEMBERED}>", None)
         main, expression, tree = self._in_two(code, filename) or self._parsed(code, filename)
+        if not self._given.keys() <= self.namespace.keys():
+            self._give_back()
         value = self._execute(main, expression)
         if expression is not None:
             return None, None if value is None else display.show(value, self.echo_limit)
@@ -109,6 +111,11 @@ class Interpreter:
         if name is None or name not in self.namespace:
             return None, None
         return name, display.show(self.namespace[name], self.echo_limit)
+
+    def _give_back(self) -> None:
+        """Bind again what earlier actions deleted of what was there from the start: every action has its tools."""
+        for name, value in self._given.items():
+            self.namespace.setdefault(name, value)
 
     def _parsed(self, code: str, filename: str) -> tuple[CodeType, CodeType | None, ast.Module | None]:
         """Compile the statements, and the last of them by itself where it is an expression."""

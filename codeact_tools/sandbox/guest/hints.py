@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import linecache
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .interrupts import ACTION
 from .records import Record
+from .tools import ToolsModule
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,9 +35,12 @@ def hint(error: BaseException, names: Mapping[str, Any]) -> str:
 
 
 def _near(name: object, names: Iterable[str]) -> str:
-    """The nearest name of a misspelt one; Python adds it only when it prints to a terminal."""
+    """Where to get what the action lacks, or the nearest name, which Python adds only when it prints to a terminal."""
     if not isinstance(name, str):
         return ""
+    tools = sys.modules.get("tools")
+    if type(tools) is ToolsModule and name in vars(tools) and name[0] != "_":
+        return f". `from tools import {name}` gives it."
     import difflib
 
     close = difflib.get_close_matches(name, list(names), n=1)

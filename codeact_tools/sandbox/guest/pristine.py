@@ -30,8 +30,10 @@ def own_builtins() -> ModuleType:
 def seal() -> None:
     """Give the guest's modules copies of the modules that they use.
 
-    Sessions that are forked find it done, and need no memory for it.
+    Sessions that are forked find it done: to look through the modules again would copy the memory that they are in.
     """
+    if _COPIES:
+        return
     package = __name__.rpartition(".")[0]
     ours = [module for name, module in sys.modules.items() if name.startswith(f"{package}.")]
     for module in ours:

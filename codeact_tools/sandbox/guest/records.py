@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 Defaults = dict[str, Callable[[], Any]]
@@ -11,18 +12,21 @@ Defaults = dict[str, Callable[[], Any]]
 class Record:
     """Base of the value classes: fields as attributes, equality, a readable repr, matching by position."""
 
-    _fields: ClassVar[tuple[str, ...]] = ()
-    """All fields in order."""
+    _fields: ClassVar[dict[str, str]] = {}
+    """All fields in order, with their annotations."""
     _arguments: ClassVar[tuple[str, ...]] = ()
     """Those that the constructor takes."""
     _sent: ClassVar[frozenset[str]] = frozenset()
     """Those that are sent back to the host, which makes the others anew."""
     _optional: ClassVar[frozenset[str]] = frozenset()
     """Those that the host fills where they are left out."""
+    _initial: ClassVar[frozenset[str]] = frozenset()
+    """Those that only the constructor knows: a dataclass's ``InitVar``."""
     _defaults: ClassVar[Defaults] = {}
     _by_position: ClassVar[tuple[str, ...]] = ()
     """Those that the constructor takes by position, too."""
     _frozen: ClassVar[bool] = False
+    _ordered: ClassVar[bool] = False
     _extra: ClassVar[bool] = False
     """Whether it takes fields that it does not name."""
     _signature_text: ClassVar[str] = ""
@@ -49,8 +53,7 @@ class Record:
                 self.__dict__[name] = values[name]
             elif name in cls._defaults:
                 self.__dict__[name] = cls._defaults[name]()
-        for name in values.keys() - set(cls._fields):
-            self.__dict__[name] = values[name]
+        self.__dict__.update((name, value) for name, value in values.items() if name not in cls._fields)
 
     @classmethod
     def _received(cls, fields: dict[str, Any]) -> Record:
@@ -72,25 +75,41 @@ class Record:
     def __setattr__(self, name: str, value: Any) -> None:
         cls = type(self)
         if cls._frozen:
-            raise AttributeError(f"{cls.__name__} is immutable; make a new one with the changed field")
-        if name not in cls._fields and not cls._extra:
+            raise _frozen(f"{cls.__name__} is immutable; make a new one with the changed field")
+        if name not in cls._fields and not cls._extra and "_fields" in vars(cls):
             raise AttributeError(f"{cls.__name__} has no field {name!r}{nearest(name, cls._fields)}")
         self.__dict__[name] = value
         for made in set(cls._fields).difference(cls._arguments, (name,)):
             self.__dict__.pop(made, None)  # the constructor made it of what was there before
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a field of {type(self).__name__} cannot be deleted")
+        cls = type(self)
+        error = _frozen if cls._frozen else AttributeError
+        raise error(f"a field of {cls.__name__} cannot be deleted")
+
+    def __replace__(self, /, **changes: Any) -> Record:
+        """For ``copy.replace``."""
+        cls = type(self)
+        kept = {name: value for name, value in vars(self).items() if name in cls._arguments or name not in cls._fields}
+        return cls(**kept | changes)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self.__dict__ == other.__dict__
+        mine, others = self.__dict__, other.__dict__
+        if not mine.keys() ^ others.keys():
+            return mine == others
+        decisive = self._decisive()
+        if any(name in decisive or name not in self._fields for name in mine.keys() ^ others.keys()):
+            return False  # what only one of them has is no matter where it is made of the others
+        return all(mine[name] == others[name] for name in mine.keys() & others.keys())
 
     def __hash__(self) -> int:
-        if not self._frozen:
-            raise TypeError(f"unhashable type: {type(self).__name__!r}")
-        return hash((type(self), *self.__dict__.values()))
+        return hash((type(self), *map(self.__dict__.get, self._decisive())))
+
+    def _decisive(self) -> tuple[str, ...]:
+        """The fields that are a part of every instance, wherever it was made."""
+        return tuple(name for name in self._arguments if name not in self._initial)
 
     def __repr__(self) -> str:
         import reprlib
@@ -101,6 +120,80 @@ class Record:
 def _record_repr(record: Record) -> str:
     fields = ", ".join(f"{name}={value!r}" for name, value in vars(record).items())
     return f"{type(record).__name__}({fields})"
+
+
+Record.__annotations__ = {}  # so that `typing.get_type_hints` gives the fields alone
+
+
+def _frozen(message: str) -> AttributeError:
+    import dataclasses
+
+    return dataclasses.FrozenInstanceError(message)
+
+
+def _comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Record, object], Any]:
+    def method(self: Record, other: object) -> Any:
+        if type(other) is not type(self):
+            return NotImplemented
+        return compare(*([getattr(each, name) for name in self._decisive()] for each in (self, other)))
+
+    return method
+
+
+ORDER = {f"__{each.__name__}__": _comparison(each) for each in (operator.lt, operator.le, operator.gt, operator.ge)}
+"""Methods of the classes that are ordered, by one field after the other."""
+
+
+class OfDataclass:
+    """An attribute by which `dataclasses` knows its own; made when it is asked for, which few actions do.
+
+    An instance has those fields that have a value here: not what only the host fills, and also what its class does not
+    name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: Record | None, cls: type[Record]) -> Any:
+        made = getattr(_dataclass(cls), self._name)
+        if record is None or self._name != "__dataclass_fields__" or vars(record).keys() == made.keys():
+            return made
+        others = tuple(name for name in vars(record) if name not in made)
+        more = getattr(_as_dataclass(cls, others), self._name) if others else {}
+        return {name: field for name, field in {**made, **more}.items() if name in vars(record)}
+
+
+def _dataclass(cls: Any) -> type:
+    if "_dataclass" not in vars(cls):
+        cls._dataclass = _as_dataclass(cls, tuple(cls._fields))
+    made: type = cls._dataclass
+    return made
+
+
+def _as_dataclass(cls: type[Record], names: tuple[str, ...]) -> type:
+    """An empty dataclass whose fields of these names are as those of ``cls``, and which has its options."""
+    import dataclasses
+
+    initial: Any = dataclasses.InitVar
+    namespace: dict[str, Any] = {"__module__": "tools", "__annotations__": {}}
+    for name in names:
+        annotation = cls._fields.get(name, "Any")
+        namespace["__annotations__"][name] = initial(annotation) if name in cls._initial else annotation
+        is_made = name in cls._fields and name not in cls._arguments
+        options: dict[str, Any] = {"init": not is_made, "repr": not is_made, "compare": not is_made}
+        if name in cls._optional and not is_made:
+            options["default_factory"] = _left_to_the_host
+        elif name in cls._defaults:
+            value = cls._defaults[name]()
+            is_plain = type(value).__hash__ is not None
+            options |= {"default": value} if is_plain else {"default_factory": cls._defaults[name]}
+        namespace[name] = dataclasses.field(kw_only=name not in cls._by_position, **options)
+    made = type(cls.__name__, (), namespace)
+    return dataclasses.dataclass(init=False, frozen=cls._frozen, order=cls._ordered)(made)
+
+
+def _left_to_the_host() -> Any:
+    raise TypeError("only the host can make the default of this field; give it a value")
 
 
 class Handle:
@@ -122,7 +215,7 @@ class Handle:
         return hash(self._id)
 
 
-def nearest(name: str, names: tuple[str, ...] | list[str]) -> str:
+def nearest(name: str, names: Collection[str]) -> str:
     """A sentence that names the nearest of ``names``, or all of them where they are few."""
     if not names:
         return ""

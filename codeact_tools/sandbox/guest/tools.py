@@ -30,6 +30,9 @@ class ToolsModule(ModuleType):
         hint = nearest(name, self._names()) if not name.startswith("__") else ""
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}{hint}", name=name, obj=self)
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{self.__name__}.{name} cannot be deleted", name=name, obj=self)
+
     def __dir__(self) -> list[str]:
         return self._names()
 
@@ -63,7 +66,7 @@ def build(manifest: Entry, link: Link, codec: Codec) -> dict[str, Any]:
             setattr(_module(modules, entry["toolkit"]), entry["name"], tool)
     for name, entries in owners.items():
         if len(entries) > 1:
-            delattr(root, name)
+            del vars(root)[name]
             root._ambiguous[name] = " or ".join(f"tools.{entry['qualified']}" for entry in entries)
     for toolkit, module in modules.items():
         sys.modules[f"tools.{toolkit}" if toolkit else "tools"] = module

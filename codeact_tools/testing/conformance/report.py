@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ...observing import counted
+
 Level = Literal["none", "bronze", "silver", "gold"]
 LEVELS: Final[tuple[Level, ...]] = ("none", "bronze", "silver", "gold")
 """From the lowest to the highest."""
@@ -56,7 +58,7 @@ class ToolkitReport:
     @property
     def text(self) -> str:
         """The report for people."""
-        lines = [f"{self.toolkit}: {self.tools} tools, level {self.level}"]
+        lines = [f"{self.toolkit}: {counted(self.tools, 'tool')}, level {self.level}"]
         for level in LEVELS[1:]:
             lines.append(f"  {level}")
             for result in (each for each in self.results if each.level == level):
