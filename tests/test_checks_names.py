@@ -95,3 +95,10 @@ def test_a_name_may_be_deleted_and_bound_again(checker: Checker) -> None:
     """What an earlier action bound is there to be deleted."""
     checker.commit("numbers = [1]")
     assert said(checker, "del numbers\nnumbers = ('a', 1)\nnumbers[0].upper()") == ""
+
+
+def test_an_unknown_name_brings_the_tools_to_mind(checker: Checker) -> None:
+    """Once in an action, and where no other name is near: an action can start from nothing else."""
+    text = said(checker, "first = zebra[0]\nsecond = quagga[0]")
+    assert text.count("The tools are search_orders, ") == 1
+    assert "The tools are" not in said(checker, "serch_orders('a')")

@@ -37,7 +37,7 @@ TWENTY = ", ".join(map(str, range(20)))
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
     """One for all; without the check, which finds most of this before it runs."""
-    with Session(tools=[look, fail], sandbox="local", check="off") as session:
+    with Session(tools=[look, fail], sandbox="local", check="off", allow_imports=["os"]) as session:
         session.run(
             "row = {'Price': '1', 'In stock': '2'}\nrows = [row]\ndeep = {'é': [{'b': 1}]}\n"
             "class Odd(dict):\n    def __missing__(self, key):\n        raise KeyError(key)\n"
@@ -93,3 +93,13 @@ def test_an_error_of_a_tool_has_no_hint(session: Session) -> None:
 def test_a_plain_type_error_stays_as_it_is(session: Session) -> None:
     """Only classes of tools have fields to name."""
     assert session.run("len(1)").text.splitlines()[-1] == "TypeError: object of type 'int' has no len()"
+
+
+def test_a_file_that_is_not_there(session: Session) -> None:
+    """Models look here for the files of the host; they learn which ones there are, and who reads the others."""
+    session.run("import os\nfor name in os.listdir(): os.remove(name)")
+    none = session.run("open('sales.csv')").text.splitlines()[-1]
+    assert none.endswith("'sales.csv'. Files that are here: none so far; all others only a tool can read")
+    session.upload("own.csv", b"a")
+    some = session.run("open('sales.csv')").text.splitlines()[-1]
+    assert some.endswith("Files that are here: 'own.csv'; all others only a tool can read")

@@ -107,3 +107,10 @@ async def test_a_script_can_be_cut_off() -> None:
     model = ScriptedModel(["<execute>\nprint("], finish_reason="length")
     deltas = [delta async for delta in model.stream(HELLO, Sampling(stop=("</execute>",)))]
     assert deltas[-1].finish_reason == "length"
+
+
+@given(st.text("ab</>x\n", max_size=40), st.lists(st.text("ab</>x\n", max_size=3), max_size=40))
+def test_the_stop_is_found_wherever_the_stream_is_cut(before: str, after: list[str]) -> None:
+    """Also across more pieces than two, of a character each."""
+    text = f"{before}</x>{''.join(after)}"
+    assert asyncio.run(joined(until_stop(pieces([*text]), ["</x>"]))) == text[: text.index("</x>") + 4]

@@ -7,7 +7,7 @@ import builtins
 import re
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .evidence import as_written
 from .names import BUILTINS, nearest
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .evidence import Evidence
     from .server import Diagnostic
 
+_MOST: Final = 12
+"""Names in a hint."""
+
 
 class Missing:
     """Reads the diagnostics of unknown names, with the nearest that is known."""
@@ -25,6 +28,8 @@ class Missing:
     def __init__(self, about: Evidence) -> None:
         self._about = about
         self._facts, self._nodes, self._names = about.facts, about.nodes, about.scope.names
+        self._listed = False
+        """Whether a finding says which tools there are."""
 
     def name(self, each: Diagnostic) -> Finding | None:
         """A name that nothing binds."""
@@ -40,7 +45,14 @@ class Missing:
         hint = f"Did you mean {meant!r}?" if meant else None
         if spec := self._names.specs.get(meant or ""):
             hint = f"Did you mean `{spec.signature(constraints=False)}`?"
-        return each.finding("name", f"{name!r} is not defined.", hint)
+        return each.finding("name", f"{name!r} is not defined.", hint or self._what_there_is())
+
+    def _what_there_is(self) -> str | None:
+        """The tools, which are what an action can start from; once."""
+        tools = [] if self._listed else [name for name in self._names.specs if "." not in name]
+        self._listed = True
+        more = ", …" if len(tools) > _MOST else ""
+        return f"The tools are {', '.join(tools[:_MOST])}{more}." if tools else None
 
     def attribute(self, each: Diagnostic) -> Finding | None:
         """An attribute that a value, a class or a module does not have."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..signatures import TypeDef
     from ..tools import ToolSpec
 
-BUILTINS: Final = frozenset(dir(builtins))
+BUILTINS: Final = frozenset(dir(builtins)) - {"copyright", "credits", "license"}
 
 TOOL_ERRORS: Final = frozenset({"ToolError", "ToolFailed", "InvalidCall", "ToolTimeout", "ToolDenied", "InvalidResult"})
 """Exceptions that the guest always has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ def hint(error: BaseException, names: Mapping[str, Any]) -> str:
         return _keys(error)
     if type(error) is TypeError:
         return _lists(error, names)
+    if type(error) is FileNotFoundError:
+        return _files()
     return ""
 
 
@@ -109,6 +112,16 @@ def _lists(error: TypeError, names: Mapping[str, Any]) -> str:
     if not fields or not any(words in message for words in ("not iterable", "has no len()", "not subscriptable")):
         return ""
     return f". It has: {_listed(fields, len(fields))}"
+
+
+def _files() -> str:
+    """Which files there are: models look for those of the host here."""
+    try:
+        files = sorted(os.listdir())  # noqa: PTH208
+    except OSError:
+        return ""
+    here = _listed(map(repr, files), len(files)) if files else "none so far"
+    return f". Files that are here: {here}; all others only a tool can read"
 
 
 def _listed(names: Iterable[str], count: int) -> str:
