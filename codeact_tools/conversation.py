@@ -291,7 +291,7 @@ class Conversation:
         first = 1 if past is None else past.turn if past.turn_open else past.turn + 1
         for turn in range(first, turns + 1):
             resumed = past if past is not None and past.turn_open and turn == first else None
-            written = await self._reply(turn, budget, resumed, patience)
+            written = await self._reply(turn, budget, resumed, stuck=patience.stuck)
             reply = self._dialect.parse(written.text, answer_calls=self._answers.tool_name is None)
             if written.cut_off and not reply.closed:
                 shown = patience.cut_off(self._agent.sampling.max_tokens)
@@ -300,7 +300,7 @@ class Conversation:
                 if self._answers.given and observation.ok:
                     self.messages.append(Message("assistant", reply.text))
                     return self._answers.value
-                output = patience.watch(reply.code, observation, self.messages)
+                output = patience.watch(reply.code, observation)
                 shown = self._dialect.observe(output, steps_left=turns - turn)
             elif reply.answer is not None and turn < turns and (doubt := patience.doubt(self._dialect)):
                 shown = doubt
@@ -321,17 +321,14 @@ class Conversation:
             f"{used_up} and gave no answer. Raise max_turns, make the task smaller, or use a stronger model."
         )
 
-    async def _reply(self, turn: int, budget: Budget, resumed: Past | None, patience: Patience) -> Written:
+    async def _reply(self, turn: int, budget: Budget, resumed: Past | None, *, stuck: bool) -> Written:
         """The reply of this turn: from the model, or from the journal where it is there already."""
         if resumed is not None and resumed.reply is not None:
             return Written(text=resumed.reply.text, usage=Usage(), cut_off=resumed.cut_off)
         budget.check()
         self._tell(TurnStarted(turn=turn))
         written = await self._writer.next(
-            patience.view(self.messages),
-            tasks=self._tasks,
-            variables=self.session.variables,
-            stuck=patience.stuck,
+            self.messages, tasks=self._tasks, variables=self.session.variables, stuck=stuck
         )
         budget.spend(written.usage)
         self._tell(ReplyFinished(text=written.text, usage=written.usage), {"cut_off": written.cut_off})

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from .dialects import Dialect
 from .errors import AnswerInvalid, ModelReplyError
 from .events import Observation
-from .models.base import Message
 
 _ACTION_NUMBER: Final = re.compile(r"<action \d+>")
 """The file name of an action in tracebacks."""
-_TRIED: Final = "One way was tried, and it failed:\n{outcome}\nDo it in another way.\n"
 
 
 class Patience:
@@ -25,21 +21,11 @@ class Patience:
     def __init__(self) -> None:
         self._last: tuple[str, str] | None = None
         self._repeated = 0
-        self._since = 0
-        """How much of the history there was before the action that is repeated."""
-        self._ok = False
-        """Whether that action succeeds."""
         self._useless = 0
         self._failed = False
 
-    def watch(self, code: str, observation: Observation, history: Sequence[Message]) -> str:
-        """Return what the model reads, with a nudge where it has just seen the very same from the same code.
-
-        Args:
-            code: The action.
-            observation: What it did.
-            history: The conversation before it.
-        """
+    def watch(self, code: str, observation: Observation) -> str:
+        """Return what the model reads, with a nudge where it has just seen the very same from the same code."""
         self._useless = 0
         text = observation.text
         self._failed = observation.error is not None and observation.error.name != "ToolDenied"
@@ -52,7 +38,6 @@ class Patience:
                 f"the same outcome ({first_line(text)!r}). Rephrase the task, or use a stronger model."
             )
         if self._repeated == 1:
-            self._since, self._ok = len(history), observation.ok
             return text
         remedy = "Give your final answer now, without code." if observation.ok else "Write something else."
         return f"{text}\nYou ran exactly this before, with this outcome. {remedy}"
@@ -61,17 +46,6 @@ class Patience:
     def stuck(self) -> bool:
         """Whether the last action was the same as the one before, with the same outcome."""
         return self._repeated > 1
-
-    def view(self, history: Sequence[Message]) -> Sequence[Message]:
-        """What the model goes on from: all of it, unless it is stuck in an action that fails.
-
-        Small models copy what they have just written, whatever is said about it. So they don't see it any longer, only
-        what came of it.
-        """
-        if not self.stuck or self._ok or self._last is None or history[self._since - 1].role != "user":
-            return history
-        *before, last = history[: self._since]
-        return [*before, replace(last, content=f"{last.content.rstrip()}\n\n{_TRIED.format(outcome=self._last[1])}")]
 
     def doubt(self, dialect: Dialect) -> str | None:
         """What to say, once, to an answer that follows a failed action; None where it is taken for an answer."""

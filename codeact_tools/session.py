@@ -69,7 +69,7 @@ class Session:
         approve: Asked about each call that needs approval; without it such calls are denied.
         confirm_destructive: Whether calls of destructive tools need approval, too; in the run of an agent they do.
         observation_chars: Most characters of an observation's text; what is beyond is cut out of the middle.
-        on_event: Called with each event, on the thread that runs the session.
+        on_event: Called with each event, on the event loop's thread; with the synchronous methods, on the caller's.
         run_id: Names the run towards tools; made up where it is not given.
         resume: What `suspend` returned: go on there, with the same tools and options, instead of afresh.
         log: Where all that happens is recorded; `CodeActAgent` gives one.
