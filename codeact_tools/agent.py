@@ -126,7 +126,7 @@ class CodeActAgent:
         Args:
             task: What to do, in plain words.
             output_type: The answer's type; a wrong one is shown to the model, which corrects it.
-            on_event: Called with each event as it happens, in the calling thread, unless an event loop runs there already.
+            on_event: Called with each event as it happens, in the calling thread unless an event loop runs there.
 
         Raises:
             RunError: The run ended without an answer.
