@@ -251,3 +251,29 @@ def test_events_of_quick_calls_are_told_in_order_on_the_event_loop(desk: Desk) -
             assert [each[:2] for each in heard] == [*expected, ("action_finished", None)]
             assert len({thread for *_, thread in heard}) == 1
             assert heard[0][2] not in desk.visits[answered:]
+
+
+def test_a_listener_that_fails_ends_the_action_with_its_error(desk: Desk) -> None:
+    """Wherever the event came from; the session can be used afterwards."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, OutputReceived) and "stop" in event.text:
+            raise BrokenPipeError("nobody reads")
+
+    with Session(desk.tools, sandbox=UnconfinedSandbox(), check="off", on_event=listen) as session:
+        for _ in range(3):  # in the second one a thread reads from the start
+            with pytest.raises(BrokenPipeError, match="nobody reads"):
+                session.run("where()\nwhere()\nprint('stop')\nwhere()")
+            assert session.run("print('go')\nwhere() > 0").result == "True"
+
+
+def test_output_without_end_is_stopped_where_a_thread_reads(desk: Desk) -> None:
+    """It is dropped beyond the limit, and an action that only prints is interrupted like any other."""
+    limits = {"seconds": 5, "grace_seconds": 30, "output_kb": 1}
+    with Session(desk.tools, sandbox=UnconfinedSandbox(), check="off", limits=limits) as session:
+        session.run("where()")
+        seen = session.run("for n in range(500):\n    print('x' * 80)\n    where()")
+        assert seen.error is None
+        assert len(seen.stdout) < 3000
+        assert "more bytes of output were dropped" in seen.text
+        assert session.run("where() > 0").result == "True"
