@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import socket
 import threading
 from collections.abc import Callable
@@ -110,9 +109,13 @@ class Channel:
         """Whether bytes, or the end of the stream, are waiting."""
         if self._closed:
             return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # reset by a guest that left something unread
+            return True
+        return True
 
     def close(self) -> None:
         """Close the socket and wake whoever waits for it; idempotent."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final, TypeVar
 
-_SECONDS: Final = 0.0001
-"""For one look: longer than it takes to wake an idle processor core."""
+_SECONDS: Final = 0.00015
+"""For one look: longer than it takes to wake an idle processor core, and than a guest needs to end a short action."""
 _LONGEST_PAUSE: Final = 255
 
 _Found = TypeVar("_Found")
