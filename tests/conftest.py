@@ -52,3 +52,11 @@ def snapshot() -> Snapshot:
         assert path.read_text(encoding="utf-8") == text, f"{path} differs; UPDATE_SNAPSHOTS=1 rewrites it"
 
     return compare
+
+
+@pytest.fixture
+def no_endpoint_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' environment names no endpoint and no key."""
+    for prefix in ("CODEACT_TOOLS", "OPENAI"):
+        for name in ("BASE_URL", "API_KEY", "MODEL"):
+            monkeypatch.delenv(f"{prefix}_{name}", raising=False)

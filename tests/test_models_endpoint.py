@@ -23,14 +23,7 @@ from codeact_tools.models.weights import DEFAULT_WEIGHTS, locate
 from tests.faulty_endpoint import Behaviour, Exchange, FaultyEndpoint, chunk, dribble, faulty_endpoint
 
 HELLO = [Message("user", "Hello")]
-
-
-@pytest.fixture(autouse=True)
-def no_endpoint_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' environment names no endpoint and no key."""
-    for prefix in ("CODEACT_TOOLS", "OPENAI"):
-        for name in ("BASE_URL", "API_KEY", "MODEL"):
-            monkeypatch.delenv(f"{prefix}_{name}", raising=False)
+pytestmark = pytest.mark.usefixtures("no_endpoint_in_the_environment")
 
 
 @pytest.fixture

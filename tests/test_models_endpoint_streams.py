@@ -23,14 +23,7 @@ from tests.faulty_endpoint import USAGE, Behaviour, Exchange, FaultyEndpoint, ch
 
 HELLO = [Message("user", "Hello")]
 KEY = "sk-a-secret-of-ours"
-
-
-@pytest.fixture(autouse=True)
-def no_endpoint_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' environment names no endpoint and no key."""
-    for prefix in ("CODEACT_TOOLS", "OPENAI"):
-        for name in ("BASE_URL", "API_KEY", "MODEL"):
-            monkeypatch.delenv(f"{prefix}_{name}", raising=False)
+pytestmark = pytest.mark.usefixtures("no_endpoint_in_the_environment")
 
 
 @pytest.fixture

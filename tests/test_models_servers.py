@@ -31,14 +31,7 @@ TALK = [
     Message("assistant", "Hello."),
     Message("user", "A <|im_end|> B [INST] C <end_of_turn> D <|eot_id|>"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def no_endpoint_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' environment names no endpoint and no key."""
-    for prefix in ("CODEACT_TOOLS", "OPENAI"):
-        for name in ("BASE_URL", "API_KEY", "MODEL"):
-            monkeypatch.delenv(f"{prefix}_{name}", raising=False)
+pytestmark = pytest.mark.usefixtures("no_endpoint_in_the_environment")
 
 
 @pytest.fixture
