@@ -216,8 +216,8 @@ def test_a_finding_is_rendered_with_line_caret_and_signature(checker: Checker) -
 def test_many_findings_fit_the_budget(checker: Checker) -> None:
     """The first ones are shown in full, the others in a line each, the rest is counted."""
     result = checker.check_sync("\n".join(f"missing_{number}" for number in range(100)))
-    text = result.render(300)
-    assert len(text) <= 300 * 3.5 + 40
+    text = result.render(200)
+    assert len(text) <= 200 * 3.5 + 40
     assert text.startswith("Line 1: 'missing_0' is not defined.\n    missing_0\n    ^^^^^^^^^\n")
     assert text.endswith("more.")
     assert len(result.findings) == 100

@@ -31,6 +31,7 @@ def render(code: str, findings: Sequence[Finding], *, tokens: int) -> str:
     lines = code.split("\n")
     most = int(tokens * _CHARS_PER_TOKEN)
     short = [f"Line {each.line}: {_cut(each.message, 160)}" for each in findings]
+    short[:1] = [_block(lines, each, each.hint) for each in findings[:1]]
     kept = _fitting(short, most)
     room = most - sum(len(line) + 1 for line in short[:kept])
     blocks: list[str] = []
