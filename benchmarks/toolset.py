@@ -2,7 +2,7 @@
 
 They mix what signatures mix: records, enums and literals, dates and decimals, constraints, defaults, optional and
 keyword-only parameters, nested containers, and docs of every parameter in Google's form, which all contenders read.
-They are registered and rendered, never called, so their bodies only raise.
+They are registered and rendered, never called, so they have no bodies but their docs.
 """
 
 # ruff: noqa: E501
@@ -74,7 +74,6 @@ def search_{name}s(query: str, limit: Annotated[int, Field(ge=1, le=100)] = 20, 
     Returns:
         Matching {name}s, newest first.
     """
-    raise NotImplementedError
 ''',
     '''
 def get_{name}(id: str) -> {Name}:
@@ -86,7 +85,6 @@ def get_{name}(id: str) -> {Name}:
     Returns:
         The {name} as it is stored.
     """
-    raise NotImplementedError
 ''',
     '''
 def create_{name}(title: str, price: Money, priority: Priority = Priority.NORMAL, due: date | None = None) -> {Name}:
@@ -101,7 +99,6 @@ def create_{name}(title: str, price: Money, priority: Priority = Priority.NORMAL
     Returns:
         The new {name}, with its number.
     """
-    raise NotImplementedError
 ''',
     '''
 def update_{name}({name}: {Name}, notify: bool = True) -> None:
@@ -111,7 +108,6 @@ def update_{name}({name}: {Name}, notify: bool = True) -> None:
         {name}: The {name} with all its fields.
         notify: Whether the customer gets a message.
     """
-    raise NotImplementedError
 ''',
     '''
 def delete_{name}s(ids: list[str], reason: Literal["sold", "lost", "expired"]) -> int:
@@ -124,7 +120,6 @@ def delete_{name}s(ids: list[str], reason: Literal["sold", "lost", "expired"]) -
     Returns:
         How many there were.
     """
-    raise NotImplementedError
 ''',
     '''
 def count_{name}s(since: date, until: date) -> dict[str, int]:
@@ -137,7 +132,6 @@ def count_{name}s(since: date, until: date) -> dict[str, int]:
     Returns:
         The number of {name}s for each status.
     """
-    raise NotImplementedError
 ''',
     '''
 def price_{name}(id: str, amount: Annotated[int, Field(gt=0)] = 1, coupon: str | None = None) -> Money:
@@ -151,7 +145,6 @@ def price_{name}(id: str, amount: Annotated[int, Field(gt=0)] = 1, coupon: str |
     Returns:
         The price of all of them together.
     """
-    raise NotImplementedError
 ''',
     '''
 async def schedule_{name}(id: str, at: datetime, *, repeat: int = 0) -> str:
@@ -165,7 +158,6 @@ async def schedule_{name}(id: str, at: datetime, *, repeat: int = 0) -> str:
     Returns:
         The number of the delivery.
     """
-    raise NotImplementedError
 ''',
     '''
 def tag_{name}(id: str, tags: list[str]) -> list[str]:
@@ -178,7 +170,6 @@ def tag_{name}(id: str, tags: list[str]) -> list[str]:
     Returns:
         All tags that it has now.
     """
-    raise NotImplementedError
 ''',
     '''
 def export_{name}s(rows: list[dict[str, str | float]], format: Literal["csv", "json"] = "csv") -> str:
@@ -191,7 +182,6 @@ def export_{name}s(rows: list[dict[str, str | float]], format: Literal["csv", "j
     Returns:
         The name of the file.
     """
-    raise NotImplementedError
 ''',
 )
 

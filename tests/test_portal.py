@@ -33,6 +33,16 @@ async def here() -> int:
     return threading.get_ident()
 
 
+async def until_cancelled(ready: threading.Event, cleaned: threading.Event) -> None:
+    """Wait; say when that begins, and, a step after the cancellation, that all is cleaned up."""
+    ready.set()
+    try:
+        await asyncio.sleep(WITHIN)
+    finally:
+        await asyncio.sleep(0.01)
+        cleaned.set()
+
+
 def interrupt_when(ready: threading.Event) -> None:
     """Send SIGINT to this process when it is ready for that."""
 
@@ -123,7 +133,7 @@ def test_a_call_from_within_is_refused() -> None:
 
     @tool
     async def again() -> str:
-        """Run something in the session that runs this."""
+        """Evaluate an expression where the calling action runs."""
         return session.run("1").text
 
     with Session(tools=[again], sandbox="local", check="off") as session:
@@ -148,7 +158,7 @@ def test_an_exception_comes_out_as_it_is(portal: Portal, error: BaseException) -
 
 
 def test_a_cancelled_call_says_so(portal: Portal) -> None:
-    """As it always has, with the exception of futures that threads wait for."""
+    """With the exception of futures that threads wait for, as `Portal.run` is one."""
     with pytest.raises(concurrent.futures.CancelledError):
         portal.run(failing(asyncio.CancelledError()))
 
@@ -157,17 +167,9 @@ def test_ctrl_c_cleans_up_first(portal: Portal) -> None:
     """The first Ctrl-C cancels the coroutine, and is raised when that has cleaned up; then all is as before."""
     ready, cleaned = threading.Event(), threading.Event()
 
-    async def work() -> None:
-        ready.set()
-        try:
-            await asyncio.sleep(WITHIN)
-        finally:
-            await asyncio.sleep(0.01)
-            cleaned.set()
-
     interrupt_when(ready)
     with pytest.raises(KeyboardInterrupt):
-        portal.run(work())
+        portal.run(until_cancelled(ready, cleaned))
     assert cleaned.is_set()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert portal.run(asyncio.sleep(0, "well")) == "well"
@@ -217,13 +219,6 @@ def test_another_handler_may_raise(portal: Portal) -> None:
     """Where the application handles Ctrl-C itself and raises, the coroutine is cancelled and cleans up, too."""
     ready, cleaned = threading.Event(), threading.Event()
 
-    async def work() -> None:
-        ready.set()
-        try:
-            await asyncio.sleep(WITHIN)
-        finally:
-            cleaned.set()
-
     def raising(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
@@ -231,7 +226,7 @@ def test_another_handler_may_raise(portal: Portal) -> None:
     try:
         interrupt_when(ready)
         with pytest.raises(KeyboardInterrupt):
-            portal.run(work())
+            portal.run(until_cancelled(ready, cleaned))
     finally:
         signal.signal(signal.SIGINT, before)
     assert cleaned.is_set()
