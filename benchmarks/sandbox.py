@@ -10,7 +10,7 @@
 Measured are: ``first`` (nothing is warm), ``cold`` (a fresh session with its first action; in the row of spares from
 guests that were forked ahead), ``warm`` (``1+1``),
 ``call`` (a tool call's round trip; ours with validation of arguments and result), ``action`` (20 lines with ten calls),
-``work`` (the same with a loop over 2000 numbers),
+``rested`` (the same action after a tenth of a second in which nothing ran), ``work`` (with a loop over 2000 numbers),
 ``memory`` (of a session alone, not what it shares), and ``twenty`` (sessions opened and run at once). Each is the best
 of several rounds. The floor of ``call`` is JSON going back and forth over the same kind of socket, between plain loops
 that sleep until something arrives: where the system places them, both on one core, and on two. The last two differ by
@@ -39,6 +39,7 @@ from codeact_tools.events import Event
 from codeact_tools.sandbox.local import LocalSandbox
 
 PER_LOOP: Final = 200
+REST_SECONDS: Final = 0.1
 CALLS: Final = f"for i in range({PER_LOOP}):\n    x = add(i, 2)"
 ASYNC_CALLS: Final = f"for i in range({PER_LOOP}):\n    x = await add_async(i, 2)"
 ACTION: Final = """total = 0
@@ -199,6 +200,7 @@ def ours(rounds: int) -> dict[str, dict[str, float]]:
             "warm": best(lambda: run(session, "1+1"), rounds),
             "call": call,
             "action": best(lambda: run(session, ACTION), rounds),
+            "rested": best(lambda: run(session, ACTION), rounds // 5, REST_SECONDS),
             "work": best(lambda: run(session, WORK), rounds),
             "memory": _memory_of_guests(20),
             "twenty": min(asyncio.run(twenty()) for _ in range(3)),
@@ -276,14 +278,16 @@ async def cycles(number: int) -> str:
 
 def rivals(python: str, rounds: int) -> dict[str, Any]:
     """The figures of the others, measured in their Python."""
-    plan = {"rounds": rounds, "action": ACTION, "work": WORK, "calls": CALLS, "per_loop": PER_LOOP}
+    plan = {
+        "rounds": rounds, "action": ACTION, "work": WORK, "calls": CALLS, "per_loop": PER_LOOP, "rest": REST_SECONDS
+    }  # fmt: skip
     script = Path(__file__).with_name("sandbox_rivals.py")
     found = subprocess.run([python, str(script), json.dumps(plan)], check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, Any] = json.loads(found.stdout)
     return answer
 
 
-_COLUMNS: Final = ("first", "cold", "warm", "call", "action", "work", "twenty", "memory")
+_COLUMNS: Final = ("first", "cold", "warm", "call", "action", "rested", "work", "twenty", "memory")
 
 
 def _table(rows: dict[str, dict[str, float]]) -> None:

@@ -23,7 +23,7 @@ class Lookout(Protocol):
 @pytest.fixture(params=[host.Lookout, guest.Lookout], ids=["host", "guest"])
 def lookout(request: pytest.FixtureRequest) -> Lookout:
     """A fresh one of either side."""
-    made: Lookout = request.param()
+    made: Lookout = request.param(0.0001)
     return made
 
 

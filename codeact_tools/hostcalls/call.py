@@ -28,8 +28,8 @@ class Call:
     """What is known about one call so far."""
 
     __slots__ = (
-        "args", "arguments", "error", "idle", "key", "kwargs", "on_record", "recalled", "result", "seconds",
-        "spec", "started", "tool",
+        "_record", "args", "arguments", "error", "idle", "key", "kwargs", "on_record", "recalled", "result",
+        "seconds", "spec", "started", "tool",
     )  # fmt: skip
 
     def __init__(self, key: int, tool: str, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -49,6 +49,8 @@ class Call:
         """Whether the journal has its end already."""
         self.idle = False
         """Whether it is a stream that nobody has asked for its next item."""
+        self._record: CallRecord | None = None
+        """What it ended as."""
 
     @property
     def repeatable(self) -> bool:
@@ -63,6 +65,7 @@ class Call:
         """It is over."""
         self.result, self.error = result, error
         self.seconds = time.perf_counter() - self.started
+        self._record = None
 
     def recall(self, record: CallRecord) -> None:
         """Take over what the journal has."""
@@ -72,7 +75,9 @@ class Call:
 
     def record(self) -> CallRecord:
         """For events and for the observation."""
-        return CallRecord(
+        if self._record is not None:
+            return self._record
+        record = CallRecord(
             id=self.key,
             tool=self.tool,
             arguments=self.arguments,
@@ -80,6 +85,9 @@ class Call:
             error=self.error,
             seconds=self.seconds,
         )
+        if self.seconds:
+            self._record = record
+        return record
 
 
 class PlainCall:
@@ -120,6 +128,10 @@ class PlainCall:
     def answered(self) -> None:
         """Tell the listener."""
         self._host.records.tell_of(ToolReturned, self._call)
+
+    def sent(self) -> None:
+        """Make the record that the observation will hold, while the guest works."""
+        self._call.record()
 
     def cancelled(self) -> None:
         """Close the record; the late result is dropped."""

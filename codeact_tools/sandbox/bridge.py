@@ -22,7 +22,7 @@ from ..wire.scalars import clean
 from .base import DirectGuest, GuestProcess, Limits, SuspendableGuest
 from .calls import CallHandler, CallRefused, Stream, Work
 from .clocks import Lifetime, require_meter
-from .exchange import Exchange
+from .exchange import Exchange, exec_frame
 from .outcome import GuestError, Outcome, check_files
 
 __all__ = ["Bridge", "CallHandler", "CallRefused", "GuestError", "Outcome", "Stream", "Work"]
@@ -107,12 +107,15 @@ class Bridge:
         """
         async with self._busy:
             await self._check_quiet()
+            frame = exec_frame(self._actions + 1, code, clock, self.limits)
             self._actions += 1
-            self._action = action = Exchange(self, self._actions, handler, self._channel)
             self.received = 0
             try:
+                self.loop = asyncio.get_running_loop()
+                self.post(frame)  # first of all: the guest wakes while the host gets ready to listen
+                self._action = action = Exchange(self, self._actions, handler, self._channel)
                 with self._listening(lent=action.starts_lent):
-                    return await action.run(code, clock)
+                    return await action.run()
             except (asyncio.CancelledError, SandboxError):
                 raise
             except BaseException:

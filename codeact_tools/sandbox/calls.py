@@ -54,6 +54,10 @@ class Work(Protocol):
         """The answer is there and will be sent; told in the worker thread."""
         ...
 
+    def sent(self) -> None:
+        """The answer is sent, and the guest works: the time for what nobody waits for; told in the worker thread."""
+        ...
+
     def cancelled(self) -> None:
         """Nobody wants the answer any longer, though a thread cannot be stopped; told on the event loop."""
         ...
@@ -125,6 +129,9 @@ class Raises:
     def answered(self) -> None:
         """It has no record."""
 
+    def sent(self) -> None:
+        """It has no record."""
+
     def cancelled(self) -> None:
         """It has no record."""
 
@@ -170,6 +177,7 @@ class Job:
             self._over = True
             self._work.answered()
         exchange.answered(self, frame)
+        self._work.sent()
 
     def _tell(self, function: Callable[..., None], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for this any longer

@@ -18,6 +18,10 @@ from .lookout import Lookout
 _CHUNK: Final = 1 << 18
 _PIECE: Final = 1 << 16
 """Bytes that a thread reads at once: a small buffer is quick to make, and most messages are small."""
+_FIRST_SECONDS: Final = 0.0005
+"""For a look at an action's first message: longer than a guest needs to compile a short action."""
+_NEXT_SECONDS: Final = 0.00015
+"""For one at the next: longer than it takes to wake an idle processor core, and than a guest needs to end an action."""
 
 
 class Channel:
@@ -29,7 +33,7 @@ class Channel:
         self._lock = threading.Lock()  # the socket's number must not come to mean another file during a write or `wait`
         self._closed = False
         self._waits = False
-        self._lookout = Lookout()
+        self._first, self._next = Lookout(_FIRST_SECONDS), Lookout(_NEXT_SECONDS)
         self._take: Callable[[bytes], None] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,18 +74,19 @@ class Channel:
             except OSError:  # reset by a guest that left something unread, or closed by `close`
                 return b""
 
-    def wait(self, *, soon: bool = True) -> bytes:
+    def wait(self, *, first: bool = False) -> bytes:
         """Block until the next bytes are there, in a thread, while nobody listens; ``b""`` at the end of the stream.
 
         Args:
-            soon: Whether they may come so soon that it pays off to look for them before sleeping.
+            first: Whether they are the first ones of an action.
         """
         with self._lock:
             if self._closed:
                 return b""
             self._waits = True
         try:
-            return (self._lookout.look(self._at_once) if soon else None) or self._socket.recv(_PIECE)
+            lookout = self._first if first else self._next
+            return lookout.look(self._at_once) or self._socket.recv(_PIECE)
         except OSError:  # reset by a guest that left something unread
             return b""
         finally:

@@ -10,7 +10,7 @@ from .._workers import run_in_worker
 from ..errors import LimitExceeded, SandboxCrashed, SandboxError
 from ..wire import Json, encode_frame
 from ..wire.scalars import clean
-from .base import MeteredGuest
+from .base import Limits, MeteredGuest
 from .calls import CallHandler, CallRefused, Job, Quick, Raises, Stream, refusal_message
 from .clocks import CpuClock, WallClock
 from .outcome import Outcome, are_names, bounded, check_files, is_count, limit_error, read_error
@@ -24,6 +24,19 @@ _TOLERATED_OUTPUT: Final = 4
 """The guest drops output beyond its limit by itself; one that sends this many times the limit is hostile."""
 _MOST_STRAY: Final = 10_000
 """Requests of one action about calls that have ended; a few are honest, because messages cross."""
+
+
+def exec_frame(number: int, code: str, clock: float | None, limits: Limits) -> bytes:
+    """The request to run an action, as it is sent.
+
+    Raises:
+        LimitExceeded: It is larger than a message may be.
+    """
+    message: dict[str, Json] = {"op": "exec", "id": number, "code": code}
+    frame = encode_frame(message if clock is None else message | {"clock": clock})
+    if len(frame) > limits.frame_kb * 1024:
+        raise LimitExceeded("The action's code is larger than a message may be.", limit="frame_kb", state_lost=False)
+    return frame
 
 
 class Exchange:
@@ -55,15 +68,15 @@ class Exchange:
         self.wall: WallClock
         """The wall time that is left."""
 
-    async def run(self, code: str, clock: float | None = None) -> Outcome:
-        """Have the action executed, and answer its calls until it ends or is stopped."""
+    async def run(self) -> Outcome:
+        """Answer the calls of the action, which has been sent, until it ends or is stopped."""
         limits, guest = self._limits, self.bridge.process
         self.wall = WallClock(limits.seconds, lambda: self._exceed("seconds"))
         clocks: list[WallClock | CpuClock] = [self.wall]
         if limits.cpu_seconds is not None and isinstance(guest, MeteredGuest):
             clocks.append(CpuClock(guest.cpu_seconds, limits.cpu_seconds, lambda: self._exceed("cpu_seconds")))
         try:
-            done = await self._converse(code, clock)
+            done = await self._converse()
         except SandboxCrashed:
             self._break_off()
             await self._let_calls_end()
@@ -85,16 +98,9 @@ class Exchange:
             raise limit_error(self._limits, self._exceeded, state_lost=False)
         return done
 
-    async def _converse(self, code: str, clock: float | None) -> Outcome:
+    async def _converse(self) -> Outcome:
         bridge = self.bridge
-        message: dict[str, Json] = {"op": "exec", "id": self._number, "code": code}
-        frame = encode_frame(message if clock is None else message | {"clock": clock})
-        if len(frame) > self._limits.frame_kb * 1024:
-            raise LimitExceeded(
-                "The action's code is larger than a message may be.", limit="frame_kb", state_lost=False
-            )
         try:
-            bridge.post(frame)
             if self._reader is not None and self.starts_lent:
                 self._reader.lend()
             while True:

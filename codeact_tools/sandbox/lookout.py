@@ -9,8 +9,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final, TypeVar
 
-_SECONDS: Final = 0.00015
-"""For one look: longer than it takes to wake an idle processor core, and than a guest needs to end a short action."""
 _LONGEST_PAUSE: Final = 255
 
 _Found = TypeVar("_Found")
@@ -22,9 +20,13 @@ class Lookout:
     It does where a guest on another core calls one quick tool after the other: nobody has to be woken. It does not
     where the action has something to compute between two calls, or where the guest needs this very core. So after a
     look in vain it pauses: once, three times, seven times, and so on; each look that finds something halves that.
+
+    Args:
+        seconds: For one look.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._pause = 0
         self._left = 0
 
@@ -33,7 +35,7 @@ class Lookout:
         if self._left:
             self._left -= 1
             return None
-        end = perf_counter() + _SECONDS
+        end = perf_counter() + self._seconds
         while perf_counter() < end:
             if found := take():
                 self._pause >>= 1

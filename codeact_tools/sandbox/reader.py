@@ -47,8 +47,6 @@ class Reader:
         self._timer: asyncio.TimerHandle | None = None
         self.used = False
         """Whether a worker thread has answered a call."""
-        self._busy = False
-        """Whether the guest works on the answer to one, and may soon call again; at first it has to compile."""
 
     @property
     def lent(self) -> bool:
@@ -60,7 +58,7 @@ class Reader:
         self._channel.deafen()
         holder = self._holder = object()
         if job is not None:
-            self.used = self._busy = True
+            self.used = True
             self._since = time.monotonic()
         run_in_worker(partial(contextvars.copy_context().run, self._serve, holder, job))
         self._look_again(_PATIENCE)
@@ -88,7 +86,7 @@ class Reader:
         bridge, action = self._bridge, self._action
         while True:
             if not bridge.arrived:
-                bridge.feed(self._channel.wait(soon=self._busy))
+                bridge.feed(self._channel.wait(first=not self.used))
             with self._lock:
                 if self._holder is not holder:
                     return None
@@ -97,7 +95,7 @@ class Reader:
                 job = action.begin_in_thread(bridge.arrived[0]) if bridge.arrived else None
                 if job is not None:
                     bridge.arrived.popleft()
-                    self.used = self._busy = True
+                    self.used = True
                     self._since = time.monotonic()
                     return job
             if bridge.arrived or bridge.at_the_end:

@@ -27,6 +27,8 @@ _INSIDE = " \t#)]}\"'"
 """How a line begins that may well be a part of the statement before it."""
 _SPREAD = ("'" * 3, '"' * 3, "\\")
 """What can make an assignment a part of the statement before it without looking like it."""
+_APART = ("\r", "\f", "__future__")
+"""What can make a line mean something else than it does by itself."""
 _FUTURE = {getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 
 
@@ -129,21 +131,29 @@ class Interpreter:
     def _in_two(self, code: str, filename: str) -> tuple[CodeType, CodeType | None, ast.Module | None] | None:
         """Do the same for the usual action, whose last line is a statement of its own, in half the time.
 
-        A tree that Python can see takes as long to build as all the rest of compiling. So only the last line gets one;
-        it and what is before it are compiled each by itself, and where both are complete, they mean what they mean
-        together. In all other cases, and where anything is wrong, the answer is None.
+        A tree that Python can see takes as long to build as all the rest of compiling. So the last line and what is
+        before it are compiled each by itself, and where both are complete, they mean what they mean together. In all
+        other cases, and where anything is wrong, the answer is None.
         """
         text = code.rstrip(" \t\n")
         start = text.rfind("\n") + 1
         before, last = text[:start], text[start:]
-        if not last or last[0] in _INSIDE or "\\" in last or "\r" in code or "\f" in code:
+        if not last or last[0] in _INSIDE or "\\" in last or any(mark in code for mark in _APART):
             return None
+        try:
+            expression = self._compile("\n" * before.count("\n") + last, filename, "eval")
+        except (SyntaxError, ValueError):
+            return self._assignment(code, last, filename)
+        try:
+            return self._compile(before, filename, "exec"), expression, None
+        except (SyntaxError, ValueError):
+            return None
+
+    def _assignment(self, code: str, last: str, filename: str) -> tuple[CodeType, None, ast.Module] | None:
+        """The same for an action whose last line is no expression, but may be an assignment, whose tree is needed."""
         try:
             ending = ast.parse(last)
             match ending.body:
-                case [ast.Expr()]:
-                    main = self._compile(before, filename, "exec")
-                    return main, self._compile("\n" * before.count("\n") + last, filename, "eval"), None
                 case [ast.Assign() | ast.AnnAssign() | ast.AugAssign()] if not any(mark in code for mark in _SPREAD):
                     return self._compile(code, filename, "exec"), None, ending
         except (SyntaxError, ValueError):

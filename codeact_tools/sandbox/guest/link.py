@@ -44,6 +44,10 @@ _CLOSED = "tools can be called only while an action runs; await the task, or joi
 _STREAM_CLOSED = "a stream of items ends with the action that opened it; take what you need there, e.g. list(...) of it"
 _PATIENCE = 0.1
 """Seconds after which a blocked caller looks whether an interrupt arrived while it was not looking."""
+_REPLY_SECONDS = 0.0001
+"""For a look at a reply: longer than it takes to wake an idle processor core."""
+_REQUEST_SECONDS = 0.0005
+"""For one at the next request: longer than the host needs to end an action and begin another."""
 
 
 class Link:
@@ -55,7 +59,7 @@ class Link:
         self._interrupts = interrupts
         self._poll = select.poll()
         self._poll.register(fd_in, select.POLLIN)
-        self._lookout = Lookout()
+        self._replied, self._requested = Lookout(_REPLY_SECONDS), Lookout(_REQUEST_SECONDS, skip=3)
         self._buffer = bytearray()
         self._writing = threading.Lock()
         self._lock = threading.Lock()
@@ -213,7 +217,7 @@ class Link:
                     continue
                 self._reading = True
             try:
-                if (patience is not None and self._soon()) or self._readable(patience):
+                if self._soon(self._requested if patience is None else self._replied) or self._readable(patience):
                     self._pump()
             finally:
                 self._stop_reading()
@@ -233,9 +237,9 @@ class Link:
             self._followers -= 1
 
     @interruptible
-    def _soon(self) -> bool:
+    def _soon(self, lookout: Lookout) -> bool:
         """Whether there is something to read after a short look."""
-        return bool(self._lookout.look(self._arrived))
+        return bool(lookout.look(self._arrived))
 
     @interruptible
     def _arrived(self) -> bool:

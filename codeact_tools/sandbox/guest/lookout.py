@@ -1,4 +1,4 @@
-"""Looking for an answer that is about to come, for some microseconds, instead of sleeping until it is there."""
+"""Looking for what is about to come, for some microseconds, instead of sleeping until it is there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-_SECONDS = 0.0001
-"""For one look: longer than it takes to wake an idle processor core."""
 _LONGEST_PAUSE = 255
 
 
@@ -17,18 +15,23 @@ class Lookout:
     It does where a quick tool is answered by a process on another core: nobody has to be woken. It does not where the
     answer takes longer, or where the other process needs this very core. So after a look in vain it pauses: once, three
     times, seven times, and so on; each look that finds something halves that.
+
+    Args:
+        seconds: For one look.
+        skip: Looks that are not worth it at first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float, skip: int = 0) -> None:
+        self._seconds = seconds
         self._pause = 0
-        self._left = 0
+        self._left = skip
 
     def look(self, take: Callable[[], Any]) -> Any:
         """Return what ``take`` finds as soon as that is anything; None where it does not, or where this is a pause."""
         if self._left:
             self._left -= 1
             return None
-        end = perf_counter() + _SECONDS
+        end = perf_counter() + self._seconds
         while perf_counter() < end:
             if found := take():
                 self._pause >>= 1

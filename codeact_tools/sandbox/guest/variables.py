@@ -73,8 +73,13 @@ def _common(values: Any, left: list[int]) -> str:
     """The type that all the values have; empty where they differ, are none, or are too many to look at."""
     if not 0 < len(values) <= left[0]:
         return ""
+    values = list(values)
+    kinds = set(map(id, map(type, values)))  # a class may have a hash of its own
+    if len(kinds) == 1 and (name := _PLAIN.get(kinds.pop())) is not None:  # most often
+        left[0] -= len(values)
+        return name
     found = ""
-    for value in list(values):
+    for value in values:
         left[0] -= 1
         text = _describe(value, left)
         if not text or (found and text != found):
