@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -35,6 +37,7 @@ RECORDED = [
     Message("user", "And the smallest?"),
 ]
 """A recorded conversation in the chat dialect: actions copy names from observations."""
+NEEDS_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU with g++")
 
 
 def test_a_guess_is_what_followed() -> None:
@@ -195,20 +198,26 @@ class TestDecoding:
         assert [(text, tokens) for text, tokens, _ in await converse(fast)] == expected
         await fast.aclose()
 
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+    @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=NEEDS_COMPILER)], ids=["alone", "compiled"])
     async def test_the_static_cache(
-        self, plain: TransformersModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self, plain: TransformersModel, folder: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
     ) -> None:
-        """So does the static cache that steps are compiled on; that they are compiled is left out for its minutes."""
+        """So do the static cache, and the step that is compiled on it, once for all turns."""
         fast = TransformersModel(folder, device="cpu", compile=True)
         await fast.load()
         assert fast._loaded is not None
         assert fast._loaded._workbench is not None
-        fast._loaded._workbench.compiling = None
-        monkeypatch.setattr("codeact_tools.models.transformers_static._FIRST_SIZE", 128)
+        if not compiled:
+            fast._loaded._workbench.compiling = None
+        monkeypatch.setattr("codeact_tools.models.transformers_static._FIRST_SIZE", 512 if compiled else 128)
         expected = [(text, tokens) for text, tokens, _ in await converse(plain, forget=True)]
+        counted = importlib.import_module("torch._dynamo.utils").counters
+        counted.clear()
         said = await converse(fast)
         assert [(text, tokens) for text, tokens, _ in said] == expected
         assert [cached for _, _, cached in said] == [False, True, True, True]
+        assert (counted["stats"]["unique_graphs"], sum(counted["graph_break"].values())) == (int(compiled), 0)
         await fast.aclose()
 
     async def test_guesses_save_steps(self, folder: Path) -> None:
