@@ -307,6 +307,8 @@ class Session:
         except asyncio.CancelledError:
             self._history.commit(code, None)
             raise
+        finally:
+            calls.records.flush()
         if error is None or not error.state_lost:
             self._history.commit(code, outcome)
         return observing.observe(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final, Literal
@@ -270,18 +269,10 @@ class HostCalls:
 
     def context(self, spec: ToolSpec, call_id: int) -> ToolContext:
         """What the tool learns about its call."""
-        loop, thread = asyncio.get_running_loop(), threading.get_ident()
-
-        def tell(message: str) -> None:
-            if self.records.listener is not None:
-                self.records.listener(ToolReported(call_id=call_id, tool=spec.qualified, message=message))
 
         def report(message: str) -> None:
-            if threading.get_ident() == thread:
-                tell(message)
-                return
-            with suppress(RuntimeError):  # the loop is closed: a tool that was given up reports late
-                loop.call_soon_threadsafe(tell, message)  # a synchronous tool reports from its own thread
+            if self.records.listener is not None:
+                self.records.tell(ToolReported(call_id=call_id, tool=spec.qualified, message=message))
 
         return ToolContext(
             run_id=self._run_id,

@@ -20,6 +20,8 @@ from ..tools import ToolSpec
 from .call import Call
 
 _NO_SECRETS: Final = RecordedTool()
+_TOGETHER_SECONDS: Final = 0.001
+"""For events of other threads to be told together: waking the event loop for each takes longer than a quick call."""
 
 
 class CallRecords:
@@ -139,9 +141,10 @@ class CallRecords:
         elif not self._telling:
             self._telling = True
             with suppress(RuntimeError):  # the loop is closed: the session is over
-                self._loop.call_soon_threadsafe(self._tell_late)
+                self._loop.call_soon_threadsafe(self._loop.call_later, _TOGETHER_SECONDS, self.flush)
 
-    def _tell_late(self) -> None:
+    def flush(self) -> None:
+        """Tell the listener what it has not been told; what it raises is kept for the action's end."""
         try:
             self._tell_all()
         except Exception as error:
@@ -158,8 +161,7 @@ class CallRecords:
         """Record an event, and tell the listener."""
         if self.log is not None:
             self.log.event(event)
-        if self.listener is not None:
-            self.listener(event)
+        self.tell(event)
 
     def note_decision(
         self, event: ApprovalRequested | ApprovalDecided, data: dict[str, Any] | None, recorded: bool
@@ -168,8 +170,7 @@ class CallRecords:
         if self.log is not None and not recorded:
             shown, arguments = self._noted(event)
             self.log.event(shown, data or arguments, durable=True)
-        if self.listener is not None:
-            self.listener(event)
+        self.tell(event)
 
     def _noted(
         self, event: ApprovalRequested | ApprovalDecided

@@ -5,11 +5,13 @@ The guest has the same for the answers, in `guest.lookout`: the two sides share 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from time import perf_counter
 from typing import Final, TypeVar
 
 _LONGEST_PAUSE: Final = 255
+_yield_core: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
 
 _Found = TypeVar("_Found")
 
@@ -23,10 +25,12 @@ class Lookout:
 
     Args:
         seconds: For one look.
+        yields: Whether to leave the core meanwhile to whoever waits for it, where that may be who is looked for.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, yields: bool = False) -> None:
         self._seconds = seconds
+        self._yields = yields
         self._pause = 0
         self._left = 0
 
@@ -40,5 +44,7 @@ class Lookout:
             if found := take():
                 self._pause >>= 1
                 return found
+            if self._yields:
+                _yield_core()
         self._pause = self._left = min(2 * self._pause + 1, _LONGEST_PAUSE)
         return None

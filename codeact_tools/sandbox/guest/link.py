@@ -59,7 +59,8 @@ class Link:
         self._interrupts = interrupts
         self._poll = select.poll()
         self._poll.register(fd_in, select.POLLIN)
-        self._replied, self._requested = Lookout(_REPLY_SECONDS), Lookout(_REQUEST_SECONDS, skip=3)
+        self._replied = Lookout(_REPLY_SECONDS)
+        self._requested = Lookout(_REQUEST_SECONDS, skip=3, yields=True)
         self._buffer = bytearray()
         self._writing = threading.Lock()
         self._lock = threading.Lock()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 _LONGEST_PAUSE = 255
+_yield_core = getattr(os, "sched_yield", lambda: None)
 
 
 class Lookout:
@@ -19,10 +21,12 @@ class Lookout:
     Args:
         seconds: For one look.
         skip: Looks that are not worth it at first.
+        yields: Whether to leave the core meanwhile to whoever waits for it, where that may be who is looked for.
     """
 
-    def __init__(self, seconds: float, skip: int = 0) -> None:
+    def __init__(self, seconds: float, *, skip: int = 0, yields: bool = False) -> None:
         self._seconds = seconds
+        self._yields = yields
         self._pause = 0
         self._left = skip
 
@@ -36,5 +40,7 @@ class Lookout:
             if found := take():
                 self._pause >>= 1
                 return found
+            if self._yields:
+                _yield_core()
         self._pause = self._left = min(2 * self._pause + 1, _LONGEST_PAUSE)
         return None
