@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Protocol
 
 import pytest
 
 from codeact_tools.sandbox import lookout as host
 from codeact_tools.sandbox.guest import lookout as guest
+
+SIDES = pytest.mark.parametrize("side", [host, guest], ids=["host", "guest"])
 
 
 class Lookout(Protocol):
@@ -71,3 +74,23 @@ def test_finding_something_makes_the_pauses_shorter(lookout: Lookout) -> None:
         assert tries(lookout, b"there")
     assert tries(lookout)
     assert [tries(lookout) for _ in range(2)] == [False, True]
+
+
+@SIDES
+@pytest.mark.parametrize("yields", [True, False])
+def test_it_leaves_the_core_to_others_where_it_is_told_to(
+    side: ModuleType, yields: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the core gets it between two tries."""
+    yielded: list[None] = []
+    monkeypatch.setattr(side, "_yield_core", lambda: yielded.append(None))
+    tried: list[None] = []
+    side.Lookout(0.0001, yields=yields).look(lambda: tried.append(None))
+    assert tried
+    assert len(yielded) == (len(tried) if yields else 0)
+
+
+def test_it_can_skip_looks_at_first() -> None:
+    """A guest does not look for the first requests of a session."""
+    lookout = guest.Lookout(0.0001, skip=2)
+    assert [tries(lookout, b"there") for _ in range(4)] == [False, False, True, True]

@@ -217,3 +217,37 @@ async def test_a_channel_sends_more_than_fits() -> None:
     assert received == data
     channel.close()
     theirs.close()
+
+
+def test_a_listener_hears_of_a_call_while_it_runs() -> None:
+    """Events of quick calls are told together, but nobody waits for the end of a slow one to hear that it began."""
+    heard = threading.Event()
+
+    def patient(number: int) -> bool:
+        """Wait for the listener, but the first time."""
+        return number == 0 or heard.wait(30)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, ToolCalled) and event.call.arguments["number"]:
+            heard.set()
+
+    with Session(tools=[patient], sandbox=UnconfinedSandbox(), check="off", on_event=listen) as session:
+        session.run("patient(0)")  # from now on a thread reads
+        assert session.run("[patient(0), patient(1)]").result == "[True, True]"
+
+
+def test_what_quick_calls_tell_comes_before_what_ends_them() -> None:
+    """Also where the action fails, is cut off or dies, all of its events come before its end, and in order."""
+    events: list[Event] = []
+    ends = {"1 / 0": "python", "while True: pass": "limit", "import os; os._exit(1)": "sandbox"}
+    with Session(
+        tools=[whoami], sandbox=UnconfinedSandbox(), check="off", on_event=events.append, allow_imports=["os"],
+        limits={"seconds": 2},
+    ) as session:  # fmt: skip
+        session.run("whoami()")
+        for code, kind in ends.items():
+            events.clear()
+            seen = session.run(f"for _ in range(3): whoami()\n{code}")
+            assert seen.error is not None
+            assert seen.error.kind == kind
+            assert [type(event) for event in events[1:]] == [*[ToolCalled, ToolReturned] * 3, ActionFinished]
