@@ -11,10 +11,11 @@ Measured are: ``first`` (nothing is warm), ``cold`` (a fresh session with its fi
 guests that were forked ahead), ``warm`` (``1+1``),
 ``call`` (a tool call's round trip; ours with validation of arguments and result), ``action`` (20 lines with ten calls),
 ``rested`` (the same action after a tenth of a second in which nothing ran), ``work`` (with a loop over 2000 numbers),
-``memory`` (of a session alone, not what it shares), and ``twenty`` (sessions opened and run at once). Each is the best
-of several rounds. The floor of ``call`` is JSON going back and forth over the same kind of socket, between plain loops
-that sleep until something arrives: where the system places them, both on one core, and on two. The last two differ by
-what it takes to wake an idle core, so the load of the machine, which is printed first, decides where the first one is.
+``memory`` (of a session alone, not what it shares), and ``twenty`` (sessions opened and run at once). Actions are given
+by the median of their rounds, everything else by the best. The floor of ``call`` is JSON going back and forth over the
+same kind of socket, between plain loops that sleep until something arrives: where the system places them, both on one
+core, and on two. The last two differ by what it takes to wake an idle core, so the load of the machine, which is
+printed first, decides where the first one is.
 ``--live`` opens that many sessions at once, ``--cycles`` opens and closes one after the other and counts what is left.
 """
 
@@ -33,7 +34,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.sandbox_rivals import best, children, resident
+from benchmarks.sandbox_rivals import best, children, median, resident
 from codeact_tools import Session, ToolRegistry
 from codeact_tools.events import Event
 from codeact_tools.sandbox.local import LocalSandbox
@@ -193,15 +194,15 @@ def ours(rounds: int) -> dict[str, dict[str, float]]:
                 call = min(call, best(lambda: run(session, CALLS), 10) / PER_LOOP)
                 call_heard = min(call_heard, best(lambda: run(heard, CALLS), 10) / PER_LOOP)
                 call_async = min(call_async, best(lambda: run(session, ASYNC_CALLS), 10) / PER_LOOP)
-            action_heard = best(lambda: run(heard, ACTION), rounds)
+            action_heard = median(lambda: run(heard, ACTION), rounds)
         figures = {
             "first": first,
             "cold": min(until_first_action() for _ in range(20)),
-            "warm": best(lambda: run(session, "1+1"), rounds),
+            "warm": median(lambda: run(session, "1+1"), rounds),
             "call": call,
-            "action": best(lambda: run(session, ACTION), rounds),
-            "rested": best(lambda: run(session, ACTION), rounds // 5, REST_SECONDS),
-            "work": best(lambda: run(session, WORK), rounds),
+            "action": median(lambda: run(session, ACTION), rounds),
+            "work": median(lambda: run(session, WORK), rounds),
+            "rested": median(lambda: run(session, ACTION), rounds // 5, REST_SECONDS),
             "memory": _memory_of_guests(20),
             "twenty": min(asyncio.run(twenty()) for _ in range(3)),
         }

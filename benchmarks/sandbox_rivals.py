@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -25,16 +26,26 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-def best(action: Callable[[], object], rounds: int, rest: float = 0.0) -> float:
-    """Seconds of the fastest of the rounds, with a rest before each."""
-    shortest = float("inf")
+def best(action: Callable[[], object], rounds: int) -> float:
+    """Seconds of the fastest of the rounds."""
+    return min(timed(action, rounds))
+
+
+def median(action: Callable[[], object], rounds: int, rest: float = 0.0) -> float:
+    """Seconds of the median round, with a rest before each."""
+    return statistics.median(timed(action, rounds, rest))
+
+
+def timed(action: Callable[[], object], rounds: int, rest: float = 0.0) -> list[float]:
+    """Seconds of each round, with a rest before each."""
+    seconds: list[float] = []
     for _ in range(rounds):
         if rest:
             time.sleep(rest)
         started = time.perf_counter()
         action()
-        shortest = min(shortest, time.perf_counter() - started)
-    return shortest
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 def resident(number: int | str = "self") -> float:
@@ -56,10 +67,10 @@ def plain_exec(plan: dict[str, Any]) -> Figures:
             exec(compile(code, "<action>", "exec"), {"add": add})  # noqa: S102 - it is what is measured
 
     return {
-        "warm": best(lambda: run("1+1"), plan["rounds"]),
-        "action": best(lambda: run(plan["action"]), plan["rounds"]),
-        "rested": best(lambda: run(plan["action"]), plan["rounds"] // 5, plan["rest"]),
-        "work": best(lambda: run(plan["work"]), plan["rounds"]),
+        "warm": median(lambda: run("1+1"), plan["rounds"]),
+        "action": median(lambda: run(plan["action"]), plan["rounds"]),
+        "rested": median(lambda: run(plan["action"]), plan["rounds"] // 5, plan["rest"]),
+        "work": median(lambda: run(plan["work"]), plan["rounds"]),
         "call": best(lambda: run(plan["calls"]), 5) / plan["per_loop"],
     }
 
@@ -79,22 +90,21 @@ def monty(plan: dict[str, Any]) -> Figures:
             with pool.checkout() as session:
                 session.feed_run("1+1")
 
-        def run(code: str, rounds: int, rest: float = 0.0) -> float:
+        def measured(code: str, measure: Callable[[Callable[[], object]], float]) -> float:
             with pool.checkout() as session:  # one session answers at most a thousand calls
-                return best(
-                    lambda: session.feed_run(code, external_lookup=functions, print_callback=CollectString()),
-                    rounds,
-                    rest,
+                return measure(
+                    lambda: session.feed_run(code, external_lookup=functions, print_callback=CollectString())
                 )
 
+        rounds = min(plan["rounds"], 90)
         figures = {
             "first": first,
             "cold": best(fresh, 20),
-            "warm": run("1+1", plan["rounds"]),
-            "action": run(plan["action"], min(plan["rounds"], 90)),
-            "rested": run(plan["action"], plan["rounds"] // 5, plan["rest"]),
-            "work": run(plan["work"], min(plan["rounds"], 90)),
-            "call": run(plan["calls"], 900 // plan["per_loop"]) / plan["per_loop"],
+            "warm": measured("1+1", lambda run: median(run, rounds)),
+            "action": measured(plan["action"], lambda run: median(run, rounds)),
+            "rested": measured(plan["action"], lambda run: median(run, rounds // 5, plan["rest"])),
+            "work": measured(plan["work"], lambda run: median(run, rounds)),
+            "call": measured(plan["calls"], lambda run: best(run, 900 // plan["per_loop"])) / plan["per_loop"],
         }
         processes = children()
         if processes:
@@ -127,10 +137,10 @@ def smolagents(plan: dict[str, Any]) -> Figures:
         "twenty": time.perf_counter() - started,
         "memory": memory,
         "cold": best(fresh, 20),
-        "warm": best(lambda: executor("1+1"), plan["rounds"]),
-        "action": best(lambda: executor(plan["action"]), plan["rounds"]),
-        "rested": best(lambda: executor(plan["action"]), plan["rounds"] // 5, plan["rest"]),
-        "work": best(lambda: executor(plan["work"]), plan["rounds"]),
+        "warm": median(lambda: executor("1+1"), plan["rounds"]),
+        "action": median(lambda: executor(plan["action"]), plan["rounds"]),
+        "rested": median(lambda: executor(plan["action"]), plan["rounds"] // 5, plan["rest"]),
+        "work": median(lambda: executor(plan["work"]), plan["rounds"]),
         "call": best(lambda: executor(plan["calls"]), 5) / plan["per_loop"],
     }
 
@@ -154,7 +164,7 @@ def jupyter(plan: dict[str, Any]) -> Figures:
     started = time.perf_counter()
     manager, client = fresh()
     cold = time.perf_counter() - started
-    figures = {"cold": cold, "warm": best(lambda: run(client, "1+1"), plan["rounds"])}
+    figures = {"cold": cold, "warm": median(lambda: run(client, "1+1"), plan["rounds"])}
     figures["memory"] = max(map(resident, children()), default=0.0)
     end(manager, client)
     return figures

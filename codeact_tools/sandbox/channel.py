@@ -33,7 +33,8 @@ class Channel:
         self._lock = threading.Lock()  # the socket's number must not come to mean another file during a write or `wait`
         self._closed = False
         self._waits = False
-        self._first, self._next = Lookout(_FIRST_SECONDS, yields=True), Lookout(_NEXT_SECONDS)
+        self._first = Lookout(_FIRST_SECONDS, longest_pause=1, yields=True)
+        self._next = Lookout(_NEXT_SECONDS)
         self._take: Callable[[bytes], None] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -60,7 +60,7 @@ class Link:
         self._poll = select.poll()
         self._poll.register(fd_in, select.POLLIN)
         self._replied = Lookout(_REPLY_SECONDS)
-        self._requested = Lookout(_REQUEST_SECONDS, skip=3, yields=True)
+        self._requested = Lookout(_REQUEST_SECONDS, skip=3, longest_pause=1, yields=True)
         self._buffer = bytearray()
         self._writing = threading.Lock()
         self._lock = threading.Lock()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-_LONGEST_PAUSE = 255
 _yield_core = getattr(os, "sched_yield", lambda: None)
 
 
@@ -21,11 +20,13 @@ class Lookout:
     Args:
         seconds: For one look.
         skip: Looks that are not worth it at first.
+        longest_pause: Looks.
         yields: Whether to leave the core meanwhile to whoever waits for it, where that may be who is looked for.
     """
 
-    def __init__(self, seconds: float, *, skip: int = 0, yields: bool = False) -> None:
+    def __init__(self, seconds: float, *, skip: int = 0, longest_pause: int = 255, yields: bool = False) -> None:
         self._seconds = seconds
+        self._longest_pause = longest_pause
         self._yields = yields
         self._pause = 0
         self._left = skip
@@ -42,5 +43,5 @@ class Lookout:
                 return found
             if self._yields:
                 _yield_core()
-        self._pause = self._left = min(2 * self._pause + 1, _LONGEST_PAUSE)
+        self._pause = self._left = min(2 * self._pause + 1, self._longest_pause)
         return None
