@@ -1,6 +1,6 @@
 """The local sandbox beside a bare socket and beside other interpreters of Python actions, in one run on one machine.
 
-    python -m benchmarks.sandbox [--rivals PYTHON] [--rounds 100] [--live 0] [--cycles 0]
+    python -m benchmarks.sandbox [--rivals PYTHON] [--rounds 300] [--live 0] [--cycles 0]
 
 ``--rivals`` names a Python in which they are installed; what is missing there is skipped by name:
 
@@ -202,7 +202,7 @@ def ours(rounds: int) -> dict[str, dict[str, float]]:
             "call": call,
             "action": median(lambda: run(session, ACTION), rounds),
             "work": median(lambda: run(session, WORK), rounds),
-            "rested": median(lambda: run(session, ACTION), rounds // 5, REST_SECONDS),
+            "rested": median(lambda: run(session, ACTION), rounds // 15, REST_SECONDS),
             "memory": _memory_of_guests(20),
             "twenty": min(asyncio.run(twenty()) for _ in range(3)),
         }
@@ -309,7 +309,7 @@ def main() -> None:
     """Measure, and print a table and the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rivals", default=sys.executable, help="the Python in which the others are installed")
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--live", type=int, default=0)
     parser.add_argument("--cycles", type=int, default=0)
     options = parser.parse_args()

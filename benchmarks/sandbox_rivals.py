@@ -69,7 +69,7 @@ def plain_exec(plan: dict[str, Any]) -> Figures:
     return {
         "warm": median(lambda: run("1+1"), plan["rounds"]),
         "action": median(lambda: run(plan["action"]), plan["rounds"]),
-        "rested": median(lambda: run(plan["action"]), plan["rounds"] // 5, plan["rest"]),
+        "rested": median(lambda: run(plan["action"]), plan["rounds"] // 15, plan["rest"]),
         "work": median(lambda: run(plan["work"]), plan["rounds"]),
         "call": best(lambda: run(plan["calls"]), 5) / plan["per_loop"],
     }
@@ -139,7 +139,7 @@ def smolagents(plan: dict[str, Any]) -> Figures:
         "cold": best(fresh, 20),
         "warm": median(lambda: executor("1+1"), plan["rounds"]),
         "action": median(lambda: executor(plan["action"]), plan["rounds"]),
-        "rested": median(lambda: executor(plan["action"]), plan["rounds"] // 5, plan["rest"]),
+        "rested": median(lambda: executor(plan["action"]), plan["rounds"] // 15, plan["rest"]),
         "work": median(lambda: executor(plan["work"]), plan["rounds"]),
         "call": best(lambda: executor(plan["calls"]), 5) / plan["per_loop"],
     }
