@@ -106,8 +106,8 @@ class Bridge:
             ProtocolViolation: The guest sent something that is not allowed.
         """
         async with self._busy:
-            await self._check_quiet()
             frame = exec_frame(self._actions + 1, code, clock, self.limits)
+            await self._check_quiet()
             self._actions += 1
             self.received = 0
             try:

@@ -24,7 +24,7 @@ class Lookout:
 
     Args:
         seconds: For one look.
-        longest_pause: Looks.
+        longest_pause: How many looks it skips at most.
         yields: Whether to leave the core meanwhile to whoever waits for it, where that may be who is looked for.
     """
 

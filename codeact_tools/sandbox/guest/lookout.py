@@ -19,8 +19,8 @@ class Lookout:
 
     Args:
         seconds: For one look.
-        skip: Looks that are not worth it at first.
-        longest_pause: Looks.
+        skip: How many it skips at first.
+        longest_pause: How many looks it skips at most.
         yields: Whether to leave the core meanwhile to whoever waits for it, where that may be who is looked for.
     """
 
