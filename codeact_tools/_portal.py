@@ -20,6 +20,8 @@ T = TypeVar("T")
 _SHORTEST: Final = 0.01
 _LONGEST: Final = 0.64
 """Seconds between two looks of the keeper at a loop that others run."""
+_MEANWHILE: Final = 0.0015
+"""Seconds into the first call, when the keeper starts: a session has nothing to do then but to wait for its guest."""
 
 _CLOSED: Final = "It is closed; open a new one."
 _FROM_WITHIN: Final = (
@@ -61,7 +63,6 @@ class Portal:
         """Seconds for which the keeper sleeps."""
         self._closing = False
         self._keeper = threading.Thread(target=self._keep, name="codeact-tools", daemon=True)
-        self._keeper.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` to its end and return its result, or raise its exception.
@@ -85,6 +86,7 @@ class Portal:
         with self._changed:
             if not self._closing:
                 self._closing = True
+                self._start_keeper()
                 self._ask_keeper()
                 self._changed.notify_all()
         self._keeper.join()
@@ -115,8 +117,19 @@ class Portal:
         """Let go of the loop. The keeper sees that by itself, unless it sleeps long or somebody waits for it."""
         with self._changed:
             self._driver = None
+            self._start_keeper()
             if self._others or self._closing or self._nap > _SHORTEST:
                 self._changed.notify_all()
+
+    def _start_keeper(self) -> None:
+        """Start the keeper, unless it runs; with the lock held."""
+        if self._keeper.ident is None:
+            self._keeper.start()
+
+    def _start_keeper_meanwhile(self) -> None:
+        """Do so while the first call waits for something, because it takes some time."""
+        with self._changed:
+            self._start_keeper()
 
     def _ask_keeper(self) -> None:
         if self._driver == self._keeper.ident and not self._stopping:
@@ -126,6 +139,8 @@ class Portal:
     def _run_here(self, coroutine: Coroutine[Any, Any, T]) -> T:
         loop = self._loop
         task = loop.create_task(coroutine)
+        if self._keeper.ident is None:
+            loop.call_later(_MEANWHILE, self._start_keeper_meanwhile)
         try:
             with self._interrupts.cancel(task) as interrupts:
                 try:
@@ -177,6 +192,7 @@ class Portal:
         """Somebody waits for the keeper to run the loop."""
         with self._changed:
             self._others += 1
+            self._start_keeper()
             self._changed.notify_all()
         try:
             yield

@@ -240,3 +240,23 @@ def test_closing_twice_is_harmless() -> None:
     portal.close()
     with pytest.raises(ConfigurationError, match="closed"):
         portal.run(asyncio.sleep(0))
+
+
+def test_a_portal_that_nobody_used_closes() -> None:
+    """Its thread was never needed, and is not left behind."""
+    portal = Portal()
+    portal.close()
+    assert not portal._keeper.is_alive()
+    with pytest.raises(ConfigurationError, match="closed"):
+        portal.run(asyncio.sleep(0))
+
+
+def test_what_is_left_goes_on_after_a_first_call_that_waited_for_nothing(portal: Portal) -> None:
+    """The keeper is there as soon as somebody may need it."""
+    done = threading.Event()
+
+    async def leave() -> None:
+        asyncio.get_running_loop().call_later(0.001, done.set)
+
+    portal.run(leave())
+    assert done.wait(WITHIN)
